@@ -1,0 +1,175 @@
+"""Madang: group chat that you host yourself, script, and build on.
+
+The public names are loaded when they are first used (PEP 562), so that `import madang` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from madang.client.client import Client
+    from madang.client.connect import Connecting, connect
+    from madang.client.directory import ChannelInfo
+    from madang.client.errors import ClientClosed
+    from madang.client.events import (
+        ChannelClosed,
+        ChannelOpened,
+        ChannelReset,
+        Connected,
+        Disconnected,
+        Event,
+        MessageEvent,
+        PresenceChanged,
+        ReadMarkMoved,
+        Sent,
+        TypingEvent,
+        UserChanged,
+    )
+    from madang.client.home import StateError, StateInUse
+    from madang.client.outgoing import Outgoing, Receipt, SendState
+    from madang.client.transport import ServerInfo
+    from madang.core.errors import (
+        AlreadyExists,
+        ChannelArchived,
+        ChannelNameTaken,
+        ChannelNotFound,
+        FailedPrecondition,
+        ForeignIndex,
+        HandleTaken,
+        Internal,
+        InvalidArgument,
+        InvalidField,
+        LobbyIsFixed,
+        MadangError,
+        MalformedRequest,
+        MessageNotFound,
+        NameNotAllowed,
+        NotAMember,
+        NotFound,
+        NotPermitted,
+        OutOfRange,
+        Overloaded,
+        PageTokenInvalid,
+        PermissionDenied,
+        PositionBeyondHead,
+        RequestIdReused,
+        ResourceExhausted,
+        ServerDraining,
+        ServerUnreachable,
+        SessionExpired,
+        SessionRevoked,
+        StorageUnavailable,
+        TextNotAllowed,
+        TokenInvalid,
+        TokenMissing,
+        Unauthenticated,
+        Unavailable,
+        UserNotFound,
+    )
+    from madang.core.models import Channel, ChannelKind, Content, Member, Message, Session, User, UserKind
+    from madang.core.presence import Presence, Status
+    from madang.node.embed import Server
+
+_HOMES = {
+    "madang.client.connect": "Connecting connect",
+    "madang.client.client": "Client",
+    "madang.client.directory": "ChannelInfo",
+    "madang.client.errors": "ClientClosed",
+    "madang.client.events": "ChannelClosed ChannelOpened ChannelReset Connected Disconnected Event MessageEvent "
+    "PresenceChanged ReadMarkMoved Sent TypingEvent UserChanged",
+    "madang.client.home": "StateError StateInUse",
+    "madang.client.outgoing": "Outgoing Receipt SendState",
+    "madang.client.transport": "ServerInfo",
+    "madang.core.models": "Channel ChannelKind Content Member Message Session User UserKind",
+    "madang.core.presence": "Presence Status",
+    "madang.node.embed": "Server",
+}
+"""Where the names are; all others are errors."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "AlreadyExists",
+    "Channel",
+    "ChannelArchived",
+    "ChannelClosed",
+    "ChannelInfo",
+    "ChannelKind",
+    "ChannelNameTaken",
+    "ChannelNotFound",
+    "ChannelOpened",
+    "ChannelReset",
+    "Client",
+    "ClientClosed",
+    "Connected",
+    "Connecting",
+    "Content",
+    "Disconnected",
+    "Event",
+    "FailedPrecondition",
+    "ForeignIndex",
+    "HandleTaken",
+    "Internal",
+    "InvalidArgument",
+    "InvalidField",
+    "LobbyIsFixed",
+    "MadangError",
+    "MalformedRequest",
+    "Member",
+    "Message",
+    "MessageEvent",
+    "MessageNotFound",
+    "NameNotAllowed",
+    "NotAMember",
+    "NotFound",
+    "NotPermitted",
+    "OutOfRange",
+    "Outgoing",
+    "Overloaded",
+    "PageTokenInvalid",
+    "PermissionDenied",
+    "PositionBeyondHead",
+    "Presence",
+    "PresenceChanged",
+    "ReadMarkMoved",
+    "Receipt",
+    "RequestIdReused",
+    "ResourceExhausted",
+    "SendState",
+    "Sent",
+    "Server",
+    "ServerDraining",
+    "ServerInfo",
+    "ServerUnreachable",
+    "Session",
+    "SessionExpired",
+    "SessionRevoked",
+    "StateError",
+    "StateInUse",
+    "Status",
+    "StorageUnavailable",
+    "TextNotAllowed",
+    "TokenInvalid",
+    "TokenMissing",
+    "TypingEvent",
+    "Unauthenticated",
+    "Unavailable",
+    "User",
+    "UserChanged",
+    "UserKind",
+    "UserNotFound",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF.get(name, "madang.core.errors")), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What chat is, without I/O, clock, asyncio or protobuf: models, errors, rules of position, policy."""

@@ -1,0 +1,74 @@
+"""What the parts of the system tell each other after something happened. They travel over the bus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from madang.core.models import Changes, User
+from madang.core.presence import Presence
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChanged:
+    """A user joined or left a channel. `position`: the channel's head right after."""
+
+    channel_id: int
+    user_id: int
+    joined: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session was signed out or revoked: its streams have to end."""
+
+    session_id: int
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarkMoved:
+    """A user has read further, on one of its devices."""
+
+    channel_id: int
+    user_id: int
+    read_through: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanged:
+    """A user's account changed."""
+
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class TypingStarted:
+    """A user is writing in a channel."""
+
+    channel_id: int
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """Users' presence changed."""
+
+    presences: tuple[Presence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChanged:
+    """Changes in their encoded form: the segment of `(after, through]`; see `madang.wire.batches`."""
+
+    channel_id: int
+    after: int
+    through: int
+    segment: bytes
+
+
+Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged
+"""What a transaction leaves for the others to know."""
+
+BusEvent = ChannelChanged | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | TypingStarted | PresenceChanged
+"""What travels over the bus."""

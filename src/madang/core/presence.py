@@ -1,0 +1,127 @@
+"""Who is here: leases, pure. Every method takes the time, in microseconds.
+
+A user is here while it holds a *hold* (an open stream that answers keepalive) or a *lease* (a beat) that has not run out.
+Holds are counted, so that a user with two devices is here until both are gone. After the last one there is a short
+grace, so that a reconnect is not seen as going and coming.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Status(Enum):
+    """How present a user is."""
+
+    OFFLINE = "offline"
+    ONLINE = "online"
+    AWAY = "away"
+    DO_NOT_DISTURB = "do not disturb"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A user's presence. `seen_at`, microseconds, is the last proof of life; None when there was none."""
+
+    user_id: int
+    status: Status
+    seen_at: int | None
+
+
+@dataclass(slots=True)
+class _Entry:
+    wanted: Status = Status.ONLINE
+    holds: int = 0
+    lease_until: int = 0
+    seen_at: int = 0
+    shown: Status = Status.OFFLINE
+
+
+class PresenceTable:
+    """The presence of everyone that this process has seen; `changes` drains what is new."""
+
+    def __init__(self, lease: int, grace: int) -> None:
+        """`lease`: how long a beat is good, `grace`: how long a user stays after its last hold; both microseconds."""
+        self._lease = lease
+        self._grace = grace
+        self._entries: dict[int, _Entry] = {}
+        self._leased: set[int] = set()
+        self._changed: dict[int, None] = {}
+
+    def hold(self, user_id: int, now: int) -> None:
+        """A stream of the user's opened."""
+        entry = self._entries.setdefault(user_id, _Entry())
+        entry.holds += 1
+        entry.seen_at = now
+        self._show(user_id, entry, now)
+
+    def release(self, user_id: int, now: int) -> None:
+        """A stream of the user's ended. Whatever was held is released exactly once, by whoever held it."""
+        entry = self._entries[user_id]
+        entry.holds -= 1
+        entry.seen_at = now
+        self._extend(user_id, entry, now + self._grace)
+        self._show(user_id, entry, now)
+
+    def beat(self, user_id: int, now: int) -> None:
+        """The user proved life."""
+        entry = self._entries.setdefault(user_id, _Entry())
+        entry.seen_at = now
+        self._extend(user_id, entry, now + self._lease)
+        self._show(user_id, entry, now)
+
+    def want(self, user_id: int, status: Status, now: int) -> None:
+        """The user says how it wants to be seen while it is here."""
+        entry = self._entries.setdefault(user_id, _Entry())
+        entry.wanted = status
+        self._show(user_id, entry, now)
+
+    def drop(self, user_id: int, now: int) -> None:
+        """The user is gone for good (signed out): no lease and no grace, whatever streams are still closing."""
+        entry = self._entries.get(user_id)
+        if entry is None:
+            return
+        entry.lease_until = 0
+        self._show(user_id, entry, now)
+
+    def expire(self, now: int) -> None:
+        """Let leases run out. Costs what there are of leases, not of users."""
+        for user_id in [u for u in self._leased if self._entries[u].lease_until <= now]:
+            self._leased.discard(user_id)
+            self._show(user_id, self._entries[user_id], now)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether `changes` has something to tell."""
+        return bool(self._changed)
+
+    def changes(self) -> list[Presence]:
+        """What is new since the last call, each user once, with what it is now."""
+        changed, self._changed = self._changed, {}
+        return [self.get(user_id) for user_id in changed]
+
+    def get(self, user_id: int) -> Presence:
+        """A user's presence; offline and never seen for one that is not known."""
+        entry = self._entries.get(user_id)
+        if entry is None:
+            return Presence(user_id, Status.OFFLINE, None)
+        return Presence(user_id, entry.shown, entry.seen_at or None)
+
+    def here(self) -> list[Presence]:
+        """Everyone who is here, by user_id."""
+        return [self.get(u) for u in sorted(self._entries) if self._entries[u].shown is not Status.OFFLINE]
+
+    def _extend(self, user_id: int, entry: _Entry, until: int) -> None:
+        if until > entry.lease_until:
+            entry.lease_until = until
+            self._leased.add(user_id)
+
+    def _show(self, user_id: int, entry: _Entry, now: int) -> None:
+        here = entry.holds > 0 or entry.lease_until > now
+        status = entry.wanted if here else Status.OFFLINE
+        if not here:
+            entry.wanted = Status.ONLINE
+        if status is not entry.shown:
+            entry.shown = status
+            self._changed[user_id] = None

@@ -1,0 +1,77 @@
+"""What people may write: message texts, topics, handles and channel names. Pure checks that raise or return."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from madang.core.errors import NameNotAllowed, TextNotAllowed
+
+MAX_TEXT_BYTES = 16 * 1024
+MAX_TOPIC = 256
+MAX_HANDLE = 32
+MAX_CHANNEL_NAME = 64
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""The C0 and C1 control characters but newline and tab (Unicode's category Cc)."""
+_CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SEEN = re.compile(r"\S")
+_NAME_EXTRA = frozenset("-_.")
+
+
+def check_text(text: str) -> None:
+    """Raise TextNotAllowed unless the text can be a message: something to see, no control characters, 16 KiB at most."""
+    if not _SEEN.search(text):
+        raise TextNotAllowed(problem="is empty")
+    if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
+        raise TextNotAllowed(problem=f"is longer than {MAX_TEXT_BYTES} bytes of UTF-8")
+    found = _CONTROL.search(text)
+    if found:
+        raise TextNotAllowed(problem=f"holds the control character U+{ord(found[0]):04X}; only newline and tab are allowed")
+
+
+def check_topic(topic: str) -> None:
+    """Raise TextNotAllowed unless the topic is one line of at most 256 characters. It may be empty."""
+    if len(topic) > MAX_TOPIC:
+        raise TextNotAllowed(problem=f"is longer than {MAX_TOPIC} characters")
+    found = _CONTROL_OR_BREAK.search(topic)
+    if found:
+        raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a topic is one line without control characters")
+
+
+def check_handle(handle: str) -> str:
+    """The handle in normal form (NFC). Raises NameNotAllowed."""
+    return _check_name(handle, MAX_HANDLE)
+
+
+def check_channel_name(name: str) -> str:
+    """The channel name in normal form (NFC); digits alone would read as an id. Raises NameNotAllowed."""
+    name = _check_name(name, MAX_CHANNEL_NAME)
+    if name.isdecimal():
+        raise NameNotAllowed(name=name, problem="is digits only, which would read as a channel's id")
+    return name
+
+
+def fold(name: str) -> str:
+    """The key by which names are the same: compatibility forms and case do not count."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def numbered(handle: str, number: int) -> str:
+    """The handle with a number appended, cut so that it keeps within the limit."""
+    suffix = f"-{number}"
+    return handle[: MAX_HANDLE - len(suffix)] + suffix
+
+
+def _check_name(name: str, limit: int) -> str:
+    name = unicodedata.normalize("NFC", name)
+    if not 1 <= len(name) <= limit:
+        raise NameNotAllowed(name=name[:80], problem=f"is not 1 to {limit} characters long")
+    for character in name:
+        if not (character.isalnum() or character in _NAME_EXTRA or unicodedata.category(character) in ("Mn", "Mc")):
+            raise NameNotAllowed(
+                name=name, problem=f"holds {character!r}; letters, digits, '-', '_' and '.' are allowed"
+            )
+    if not name[0].isalnum():
+        raise NameNotAllowed(name=name, problem="does not begin with a letter or a digit")
+    return name

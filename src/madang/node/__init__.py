@@ -1,0 +1,1 @@
+"""The composition root: settings, start, drain, stop. Knows no rules of chat."""

@@ -1,0 +1,180 @@
+"""One node: the store, the bus, the hub, the four services, and the servers that they listen with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+from madang.bus.local import LocalBus
+from madang.core.errors import MadangError, ServerDraining
+from madang.core.events import ChannelChanged, Event
+from madang.core.models import Changes
+from madang.node.listeners import Listener
+from madang.node.settings import Address, Settings
+from madang.rpc.agent import AgentServicer, ServerFacts
+from madang.rpc.channel import ChannelServicer
+from madang.rpc.heartbeat import HeartbeatServicer
+from madang.rpc.interceptor import ContractInterceptor
+from madang.rpc.lobby import LobbyServicer
+from madang.rpc.validation import Contract
+from madang.services import posting
+from madang.services.agent import AgentService
+from madang.services.channel import ChannelService
+from madang.services.heartbeat import HeartbeatService
+from madang.services.hub import Hub
+from madang.services.lobby import LobbyService
+from madang.services.streams import Streams
+from madang.storage.store import Store, open_store
+from madang.v1 import channel_service_pb2
+from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
+from madang.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_server
+from madang.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
+from madang.v1.lobby_service_pb2_grpc import add_LobbyServiceServicer_to_server
+from madang.wire.batches import encode_segment
+
+RECONCILE_EVERY = 30.0
+EXPIRE_EVERY = 1.0
+SAVE_USE_EVERY = 60.0
+COME_BACK_AFTER = 1.0
+"""When clients are told to come back after a shutdown, seconds."""
+
+_log = logging.getLogger("madang.node")
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Node:
+    """A running server. `start`, then `stop`; each once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.addresses: dict[str, Address] = {}
+        self._stack = AsyncExitStack()
+        self._listeners: list[Listener] = []
+        self._bus = LocalBus()
+        self._streams = Streams(self._bus)
+        self._hub = Hub(self._bus, settings.pace)
+
+    @property
+    def listen(self) -> Address:
+        """Where the Agent listens, with the port that it really has."""
+        return self.addresses["agent"]
+
+    async def start(self) -> None:
+        """Open the store, start the services, listen. Raises StoreError, ListenError; nothing stays open then."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Shut down in order: no new sends, streams told to come back, calls under way finished, everything stored."""
+        draining = ServerDraining(retry_after=COME_BACK_AFTER)
+        for listener in self._listeners:
+            await listener.drain()
+        self._store.drain()
+        self._streams.drain(draining)
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        self._store = store = await open_store(settings.data, posting.append, self._committed, now)
+        self._stack.push_async_callback(store.close)
+        writer = asyncio.create_task(store.work(), name="madang-writer")
+        self._stack.push_async_callback(_finish, writer)
+        self._stack.callback(store.drain)
+        self._hub.use(store)
+        self._agent = AgentService(store, self._bus, now)
+        self._heartbeat = HeartbeatService(self._bus, now)
+        self._lobby = LobbyService(store)
+        self._channel = ChannelService(store, self._bus, self._hub)
+        await self._listen(store)
+        for name, action, interval in (
+            ("reconcile", self._hub.reconcile, RECONCILE_EVERY),
+            ("save-use", self._agent.save_use, SAVE_USE_EVERY),
+            ("expire", self._expire, EXPIRE_EVERY),
+        ):
+            task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
+            self._stack.push_async_callback(_cancel, task)
+
+    async def _listen(self, store: Store) -> None:
+        """Services with an address of their own first: the Agent has to know where they are."""
+        settings = self.settings
+        contract = Contract()
+        contract.warm(channel_service_pb2.SendRequest(), channel_service_pb2.PostRequest())
+        interceptor = ContractInterceptor(self._agent, contract)
+        shared = self._listener(interceptor)
+        own: dict[str, Address] = {}
+        for name, address in (
+            ("heartbeat", settings.heartbeat),
+            ("lobby", settings.lobby),
+            ("channel", settings.channel),
+        ):
+            listener = shared if address is None else self._listener(interceptor)
+            self._add(name, listener, contract)
+            if address is not None:
+                own[name] = await listener.start(address)
+        facts = ServerFacts(version("madang"), store.store_id, **{name: str(where) for name, where in own.items()})
+        add_AgentServiceServicer_to_server(AgentServicer(self._agent, facts), shared.grpc)
+        shared.serves("madang.v1.AgentService")
+        self.addresses = {"agent": await shared.start(settings.listen), **own}
+
+    def _listener(self, interceptor: ContractInterceptor) -> Listener:
+        listener = Listener(self.settings, [interceptor])
+        self._listeners.append(listener)
+        self._stack.push_async_callback(listener.stop, self.settings.drain)
+        return listener
+
+    def _add(self, name: str, listener: Listener, contract: Contract) -> None:
+        match name:
+            case "heartbeat":
+                add_HeartbeatServiceServicer_to_server(
+                    HeartbeatServicer(self._heartbeat, self._streams), listener.grpc
+                )
+                listener.serves("madang.v1.HeartbeatService")
+            case "lobby":
+                add_LobbyServiceServicer_to_server(LobbyServicer(self._lobby), listener.grpc)
+                listener.serves("madang.v1.LobbyService")
+            case "channel":
+                channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract)
+                add_ChannelServiceServicer_to_server(channel, listener.grpc)
+                listener.serves("madang.v1.ChannelService")
+
+    def _committed(self, events: list[Event]) -> None:
+        """Ring the bus for what was committed: changes in their encoded form, which every reader shares."""
+        for event in events:
+            if isinstance(event, Changes):
+                segment = encode_segment(event.messages)
+                self._bus.publish(ChannelChanged(event.channel_id, event.after, event.through, segment))
+            else:
+                self._bus.publish(event)
+
+    async def _expire(self) -> None:
+        self._heartbeat.expire()
+
+
+async def _every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
+    """Do something now and then. What fails is logged, and tried again at its time."""
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            await action()
+        except MadangError as error:
+            _log.warning("%s: %s", getattr(action, "__name__", "housekeeping"), error)
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    await task
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

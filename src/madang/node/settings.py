@@ -1,0 +1,109 @@
+"""What a server is told at its start: one frozen object, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+DEFAULT_PORT = 50050
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a host name or IP address, and a port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `HOST`. Raises SettingError."""
+        host, colon, port = text.rpartition(":")
+        if not colon or text.endswith("]"):
+            host, port = text, str(DEFAULT_PORT)
+        if not port.isdecimal() or int(port) > 65535:
+            raise SettingError(f"{text!r} is not an address: HOST:PORT with a port from 0 to 65535 is needed")
+        return cls(host.strip("[]") or "localhost", int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """A range of ports, both ends in it."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `FIRST-LAST` or `PORT`. Raises SettingError."""
+        first, _, last = text.partition("-")
+        last = last or first
+        if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= 65535):
+            raise SettingError(f"{text!r} is not a range of ports: FIRST-LAST is needed, from 1 to 65535")
+        return cls(int(first), int(last))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Raises SettingError when it does not fit together."""
+
+    data: Path = Path("madang-data")
+    """The directory of the data file; made when it is not there."""
+
+    listen: Address = Address("localhost", DEFAULT_PORT)
+    """Where the Agent listens, and every service that has no address of its own. Loopback only, until there is TLS."""
+
+    heartbeat: Address | None = None
+    """An address of its own for HeartbeatService."""
+
+    lobby: Address | None = None
+    """An address of its own for LobbyService."""
+
+    channel: Address | None = None
+    """An address of its own for ChannelService."""
+
+    classic: bool = True
+    """Whether the classic contract is served."""
+
+    classic_ports: PortRange = PortRange(50054, 50117)
+    """The ports from which channels get addresses of their own in the classic contract."""
+
+    pace: float = 0.00005
+    """For how long the fan-out rests after a write, seconds for each reader; see `madang.core.pacing`."""
+
+    drain: float = 8.0
+    """How long a shutdown waits for calls under way, seconds."""
+
+    keepalive: float = 20.0
+    """How often the server asks a silent connection whether it still lives, seconds."""
+
+    keepalive_timeout: float = 10.0
+    """How long it waits for the answer, seconds; then the connection and its streams end."""
+
+    def __post_init__(self) -> None:
+        for address in (self.listen, self.heartbeat, self.lobby, self.channel):
+            if address is not None and not address.is_loopback:
+                raise SettingError(
+                    f"{address} is not a loopback address. This version has no TLS and no passwords yet: it listens on "
+                    "localhost only. Reach it from elsewhere through an SSH tunnel."
+                )
+        own = [address for address in (self.listen, self.heartbeat, self.lobby, self.channel) if address is not None]
+        fixed = [address for address in own if address.port]
+        if len(fixed) != len(set(fixed)):
+            raise SettingError("two services have the same address; leave an address out to share the Agent's")
+        for name in ("pace", "drain", "keepalive", "keepalive_timeout"):
+            if getattr(self, name) < 0:
+                raise SettingError(f"{name} must not be negative")

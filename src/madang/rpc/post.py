@@ -1,0 +1,143 @@
+"""Send as a pipelined stream: lists of messages in, lists of results out, in the same order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import grpc
+
+from madang.core.errors import InvalidField, MadangError, MalformedRequest
+from madang.core.models import Content, Draft, Message
+from madang.core.text import check_text
+from madang.rpc.interceptor import Context
+from madang.rpc.status import to_status
+from madang.rpc.validation import Contract
+from madang.services.channel import ChannelService
+from madang.v1 import channel_service_pb2 as pb
+
+MAX_UNANSWERED = 2_000
+"""How many messages of one stream may wait for their commit; the stream is not read further before."""
+
+
+class _Posted(NamedTuple):
+    """A list that is on its way: its request, what was refused at once by index, and what will become of the rest."""
+
+    request: pb.PostRequest
+    refused: dict[int, MadangError]
+    stored: asyncio.Future[list[Message | MadangError]]
+
+
+class PostStream:
+    """One stream of one user. Reads ahead while commits run; answers in order."""
+
+    def __init__(self, channel: ChannelService, contract: Contract, user_id: int, context: Context) -> None:
+        self._channel = channel
+        self._contract = contract
+        self._user_id = user_id
+        self._context = context
+        self._on_its_way: deque[_Posted] = deque()
+        self._unanswered = 0
+        self._posted = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._ended: MadangError | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve the stream until the client has said all, and has heard all. Raises what ends it."""
+        self._reader = asyncio.create_task(self._read())
+        self._reader.add_done_callback(lambda _: self._posted.set())
+        try:
+            await self._answer()
+            if self._ended is not None:
+                raise self._ended
+            await self._reader
+        finally:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+
+    def end(self, error: MadangError) -> None:
+        """Read no more, answer what is on its way, and end with the error."""
+        self._ended = error
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def _read(self) -> None:
+        while (request := await self._context.read()) is not grpc.aio.EOF:
+            self._on_its_way.append(self._post(request))
+            self._posted.set()
+            self._unanswered += len(request.sends)
+            while self._unanswered > MAX_UNANSWERED:
+                self._answered.clear()
+                await self._answered.wait()
+
+    async def _answer(self) -> None:
+        """Answer list after list, until nothing is on its way and nothing more will be."""
+        while True:
+            while self._on_its_way:
+                posted = self._on_its_way.popleft()
+                response = await _response(posted)
+                await self._context.write(response)
+                self._unanswered -= len(posted.request.sends)
+                self._answered.set()
+            if self._reader is None or self._reader.done():
+                return
+            self._posted.clear()
+            await self._posted.wait()
+
+    def _post(self, request: object) -> _Posted:
+        if not isinstance(request, pb.PostRequest):
+            raise MalformedRequest
+        refused: dict[int, MadangError] = dict(self._contract.check_items(request))
+        drafts = []
+        for index, send in enumerate(request.sends):
+            if index in refused:
+                continue
+            try:
+                drafts.append(self._draft(send))
+            except MadangError as error:
+                refused[index] = error
+        return _Posted(request, refused, self._store(drafts))
+
+    def _store(self, drafts: list[Draft]) -> asyncio.Future[list[Message | MadangError]]:
+        try:
+            return self._channel.post(drafts)
+        except MadangError as error:  # overloaded, or shutting down: the messages are refused, the stream goes on
+            refused: asyncio.Future[list[Message | MadangError]] = asyncio.get_running_loop().create_future()
+            refused.set_result([error] * len(drafts))
+            return refused
+
+    def _draft(self, send: pb.SendRequest) -> Draft:
+        if not send.request_id:
+            raise InvalidField(field="request_id", rule="is needed in Post")
+        check_text(send.text)
+        request_id = bytes.fromhex(send.request_id.replace("-", ""))
+        return Draft(send.channel_id, self._user_id, Content.TEXT, send.text, request_id)
+
+
+async def _response(posted: _Posted) -> pb.PostResponse:
+    """What became of a list, when it is known."""
+    outcomes: Sequence[Message | MadangError] = ()
+    failed: MadangError | None = None
+    try:
+        outcomes = await posted.stored
+    except MadangError as error:
+        failed = error
+    response = pb.PostResponse()
+    add = response.results.add
+    following = iter(outcomes)
+    for index, send in enumerate(posted.request.sends):
+        result = add(request_id=send.request_id)
+        outcome = posted.refused.get(index) or failed or next(following)
+        if isinstance(outcome, Message):
+            stored = result.stored
+            stored.channel_id = outcome.channel_id
+            stored.sequence = outcome.sequence
+            stamp = stored.create_time
+            stamp.seconds, rest = divmod(outcome.created_at, 1_000_000)
+            stamp.nanos = rest * 1000
+        else:
+            result.error.CopyFrom(to_status(outcome))
+    return response

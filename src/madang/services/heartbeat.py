@@ -1,0 +1,152 @@
+"""The Heartbeat: who is here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from madang.bus.base import Bus
+from madang.core.errors import MadangError
+from madang.core.events import PresenceChanged
+from madang.core.paging import decode_token, encode_token, page_size
+from madang.core.presence import Presence, PresenceTable, Status
+
+LEASE = 30.0
+"""How long a beat is good, seconds."""
+
+GRACE = 5.0
+"""How long a user stays after its last stream ended, seconds: a reconnect is not seen as going and coming."""
+
+
+class HeartbeatService:
+    """Takes proof of life; tells presence."""
+
+    def __init__(self, bus: Bus, clock: Callable[[], int]) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._table = PresenceTable(int(LEASE * 1_000_000), int(GRACE * 1_000_000))
+        self._watches: dict[Watch, None] = {}
+        self._tell_soon: asyncio.Handle | None = None
+        bus.subscribe(PresenceChanged, self._on_presence)
+
+    @contextmanager
+    def held(self, user_id: int) -> Iterator[None]:
+        """The user is here for as long as this lasts."""
+        self._table.hold(user_id, self._clock())
+        self._tell()
+        try:
+            yield
+        finally:
+            self._table.release(user_id, self._clock())
+            self._tell()
+
+    def beat(self, user_id: int) -> None:
+        """The user proved life; good for LEASE."""
+        self._table.beat(user_id, self._clock())
+        self._tell()
+
+    def gone(self, user_id: int) -> None:
+        """The user left for good: no lease and no grace."""
+        self._table.drop(user_id, self._clock())
+        self._tell()
+
+    def set_status(self, user_id: int, status: Status) -> Presence:
+        """How the user wants to be seen while it is here; its presence now."""
+        self._table.want(user_id, status, self._clock())
+        self._tell()
+        return self._table.get(user_id)
+
+    def get(self, user_id: int) -> Presence:
+        """A user's presence."""
+        return self._table.get(user_id)
+
+    def here(self) -> list[Presence]:
+        """Everyone who is here, by user_id."""
+        return self._table.here()
+
+    def page(self, user_ids: Sequence[int], size: int, token: str) -> tuple[list[Presence], str]:
+        """A page of presences, of everyone who is here or of these users, and the token of the next.
+
+        Raises PageTokenInvalid.
+        """
+        query = ("presences", tuple(user_ids))
+        size = page_size(size, 100, 1000)
+        after = decode_token(query, token, 0)
+        found = [self._table.get(user_id) for user_id in sorted(set(user_ids))] if user_ids else self._table.here()
+        rest = [presence for presence in found if presence.user_id > after]
+        shown = rest[:size]
+        return shown, encode_token(query, shown[-1].user_id) if len(rest) > size else ""
+
+    def watch(self, user_id: int) -> Watch:
+        """A stream of presence for the user, which is here while it lasts."""
+        return Watch(self, user_id)
+
+    def add_watch(self, watch: Watch) -> None:
+        """Tell the watch of every change from now on."""
+        self._watches[watch] = None
+
+    def remove_watch(self, watch: Watch) -> None:
+        """Tell it no more."""
+        del self._watches[watch]
+
+    def expire(self) -> None:
+        """Let leases run out. Called every second or so."""
+        self._table.expire(self._clock())
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell what changed, soon: a crowd that comes at once is one event, not a thousand."""
+        if self._tell_soon is None and self._table.has_changes:
+            self._tell_soon = asyncio.get_running_loop().call_later(0.05, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._tell_soon = None
+        changes = self._table.changes()
+        if changes:
+            self._bus.publish(PresenceChanged(tuple(changes)))
+
+    def _on_presence(self, event: PresenceChanged) -> None:
+        for watch in self._watches:
+            watch.note(event.presences)
+
+
+class Watch:
+    """One stream of presence: what is new, each user once. Iterate over `updates` once."""
+
+    def __init__(self, heartbeat: HeartbeatService, user_id: int) -> None:
+        self._heartbeat = heartbeat
+        self._user_id = user_id
+        self._news: dict[int, Presence] = {}
+        self._ended: MadangError | None = None
+        self._stirred = asyncio.Event()
+
+    async def updates(self) -> AsyncGenerator[list[Presence], None]:
+        """Everyone who is here, then what changes. Raises what the watch is ended with."""
+        self._heartbeat.add_watch(self)
+        try:
+            with self._heartbeat.held(self._user_id):
+                yield self._heartbeat.here()
+                while True:
+                    yield await self._next()
+        finally:
+            self._heartbeat.remove_watch(self)
+
+    def note(self, presences: Sequence[Presence]) -> None:
+        """These changed."""
+        for presence in presences:
+            self._news[presence.user_id] = presence
+        self._stirred.set()
+
+    def end(self, error: MadangError) -> None:
+        """End the stream: `updates` raises the error."""
+        self._ended = error
+        self._stirred.set()
+
+    async def _next(self) -> list[Presence]:
+        await self._stirred.wait()
+        if self._ended is not None:
+            raise self._ended
+        self._stirred.clear()
+        news, self._news = self._news, {}
+        return list(news.values())

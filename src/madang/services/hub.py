@@ -1,0 +1,322 @@
+"""The fan-out: rings of encoded changes, and cursors that read from them.
+
+A subscriber owns a position per channel, not a queue. It takes, for each channel with news, everything between its position
+and the head as one batch: from the ring when that reaches back far enough, else from the store, page by page. Its owner
+writes one response at a time; what happens meanwhile gathers in the rings, once for all readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from madang.bus.base import Bus
+from madang.core.errors import MadangError
+from madang.core.events import (
+    ChannelChanged,
+    MembershipChanged,
+    ReadMarkMoved,
+    TypingStarted,
+    UserChanged,
+)
+from madang.core.models import User
+from madang.core.pacing import Turns
+from madang.services.ring import MAX_BATCH_BYTES, Ring
+from madang.storage import messages
+from madang.storage.store import Store
+from madang.wire.batches import encode_batch, encode_segment
+
+PAGE = 200
+PAGE_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class Notices:
+    """What a subscriber is yet to be told beside messages. Coalesced: each thing once, as it is now."""
+
+    opened: dict[int, int] = field(default_factory=dict)
+    closed: dict[int, None] = field(default_factory=dict)
+    typing: dict[tuple[int, int], None] = field(default_factory=dict)
+    read_marks: dict[int, int] = field(default_factory=dict)
+    users: dict[int, User] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.opened or self.closed or self.typing or self.read_marks or self.users)
+
+
+@dataclass(slots=True)
+class News:
+    """What a subscriber takes at once: notices, and encoded responses to be joined."""
+
+    notices: Notices
+    batches: list[bytes]
+
+
+class Cursor:
+    """One subscriber: a position for each of its channels. Made and owned by the hub; read by one task."""
+
+    __slots__ = ("_ended", "_follow", "_hub", "_notices", "_ready", "_waiter", "left", "positions", "user_id")
+
+    def __init__(self, hub: Hub, user_id: int, follow: bool) -> None:
+        """`follow`: channels that the user joins later are read too."""
+        self.user_id = user_id
+        self.positions: dict[int, int] = {}
+        self.left: set[int] = set()
+        self._hub = hub
+        self._follow = follow
+        self._ready: set[int] = set()
+        self._notices = Notices()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended: MadangError | None = None
+
+    def watch(self, channel_id: int, position: int) -> None:
+        """Read the channel from the position on."""
+        self.positions[channel_id] = position
+        if self._hub.add_reader(channel_id, self) > position:
+            self.wake(channel_id)
+
+    def has_left(self, channel_id: int) -> bool:
+        """Whether the user left the channel since the cursor was made, and has not come back."""
+        return channel_id in self.left
+
+    async def next(self) -> News:
+        """What is new, as soon as there is something. Raises what the cursor was ended with."""
+        while True:
+            if self._ended is not None:
+                raise self._ended
+            news = News(self._take_notices(), await self._take_batches())
+            if news.batches or news.notices:
+                return news
+            if not self._ready and not self._notices and self._ended is None:
+                await self._sleep()
+
+    def wake(self, channel_id: int) -> None:
+        """There is news in the channel, and it is its turn."""
+        self._ready.add(channel_id)
+        self._stir()
+
+    def end(self, error: MadangError) -> None:
+        """End the subscription: `next` raises the error."""
+        self._ended = error
+        self._stir()
+
+    def membership_changed(self, event: MembershipChanged) -> None:
+        """The user joined or left a channel. What it left is shown no more, at once."""
+        if event.joined:
+            self.left.discard(event.channel_id)
+        else:
+            self.left.add(event.channel_id)
+        if event.joined and self._follow and event.channel_id not in self.positions:
+            self._notices.opened[event.channel_id] = event.position
+            self.watch(event.channel_id, event.position)
+            self._stir()
+        elif not event.joined and event.channel_id in self.positions:
+            del self.positions[event.channel_id]
+            self._hub.remove_reader(event.channel_id, self)
+            self._notices.opened.pop(event.channel_id, None)
+            self._notices.closed[event.channel_id] = None
+            self._stir()
+
+    def note_typing(self, event: TypingStarted) -> None:
+        """Somebody else writes."""
+        if event.user_id != self.user_id:
+            self._notices.typing[event.channel_id, event.user_id] = None
+            self._stir()
+
+    def note_read_mark(self, event: ReadMarkMoved) -> None:
+        """The user has read further, on whatever device."""
+        if event.channel_id in self.positions:
+            self._notices.read_marks[event.channel_id] = event.read_through
+            self._stir()
+
+    def note_user(self, user: User) -> None:
+        """An account changed."""
+        self._notices.users[user.user_id] = user
+        self._stir()
+
+    def _take_notices(self) -> Notices:
+        notices, self._notices = self._notices, Notices()
+        return notices
+
+    async def _take_batches(self) -> list[bytes]:
+        batches: list[bytes] = []
+        size = 0
+        while self._ready and size < MAX_BATCH_BYTES:
+            channel_id = self._ready.pop()
+            position = self.positions.get(channel_id)
+            ring = self._hub.rings.get(channel_id)
+            if position is None or ring is None or position >= ring.head:
+                continue
+            found = ring.batch(position)
+            if found is None:
+                if batches:  # what is here already should not wait for the store
+                    self._ready.add(channel_id)
+                    break
+                found = await self._hub.load(channel_id, position)
+                if self.positions.get(channel_id) != position:  # left meanwhile
+                    continue
+            encoded, through = found
+            self.positions[channel_id] = through
+            if through < ring.head:
+                self._ready.add(channel_id)
+            if through > position:
+                batches.append(encoded)
+                size += len(encoded)
+        return batches
+
+    async def _sleep(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _stir(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Hub:
+    """All rings and cursors of this process."""
+
+    def __init__(self, bus: Bus, rest: float) -> None:
+        """`rest`: see `madang.core.pacing.Turns`."""
+        self.rings: dict[int, Ring] = {}
+        self._readers: dict[int, dict[Cursor, None]] = {}
+        self._by_user: dict[int, dict[Cursor, None]] = {}
+        self._turns = Turns(rest)
+        self._timer: asyncio.TimerHandle | None = None
+        self._loads: dict[tuple[int, int], asyncio.Task[tuple[bytes, int]]] = {}
+        self._store: Store | None = None
+        bus.subscribe(ChannelChanged, self._on_changes)
+        bus.subscribe(MembershipChanged, self._on_membership)
+        bus.subscribe(TypingStarted, self._on_typing)
+        bus.subscribe(ReadMarkMoved, self._on_read_mark)
+        bus.subscribe(UserChanged, self._on_user)
+
+    def use(self, store: Store) -> None:
+        """Read from this store whatever the rings do not hold."""
+        self._store = store
+
+    def attach(self, user_id: int, follow: bool) -> Cursor:
+        """A new cursor without channels; see Cursor."""
+        cursor = Cursor(self, user_id, follow)
+        self._by_user.setdefault(user_id, {})[cursor] = None
+        return cursor
+
+    def detach(self, cursor: Cursor) -> None:
+        """The cursor is read no more."""
+        for channel_id in cursor.positions:
+            self.remove_reader(channel_id, cursor)
+        cursors = self._by_user[cursor.user_id]
+        del cursors[cursor]
+        if not cursors:
+            del self._by_user[cursor.user_id]
+
+    def add_reader(self, channel_id: int, cursor: Cursor) -> int:
+        """Wake the cursor for the channel's news; the head as far as it is known here."""
+        ring = self.rings.get(channel_id)
+        if ring is None:
+            ring = self.rings[channel_id] = Ring(channel_id, 0)
+            self._readers[channel_id] = {}
+        self._readers[channel_id][cursor] = None
+        return ring.head
+
+    def is_watched(self, channel_id: int) -> bool:
+        """Whether there is a ring for the channel, whose head is known or about to be."""
+        return channel_id in self.rings
+
+    def remove_reader(self, channel_id: int, cursor: Cursor) -> None:
+        """Wake the cursor no more; the last reader takes the ring with it."""
+        readers = self._readers[channel_id]
+        readers.pop(cursor, None)
+        if not readers:
+            del self._readers[channel_id], self.rings[channel_id]
+
+    def advance(self, heads: dict[int, int]) -> None:
+        """Hold the rings against the store's heads, by channel_id: whoever is behind is woken."""
+        for channel_id, head in heads.items():
+            ring = self.rings.get(channel_id)
+            if ring is not None and ring.advance(head):
+                self._turns.ask(channel_id)
+        self._take_turns()
+
+    async def reconcile(self) -> None:
+        """Check every watched channel against the store, and let the rings forget what is old. Called now and then."""
+        for ring in self.rings.values():
+            ring.forget_old()
+        watched = list(self.rings)
+        for start in range(0, len(watched), 500):
+            self.advance(await self._source.read(messages.heads, watched[start : start + 500]))
+
+    async def load(self, channel_id: int, position: int) -> tuple[bytes, int]:
+        """A page from the store as one batch, and through where it reaches. Readers at one position share it."""
+        key = (channel_id, position)
+        task = self._loads.get(key)
+        if task is None:
+            task = self._loads[key] = asyncio.create_task(self._load(channel_id, position))
+            task.add_done_callback(partial(self._loaded, key))
+        return await asyncio.shield(task)
+
+    @property
+    def _source(self) -> Store:
+        if self._store is None:
+            raise RuntimeError("the hub has no store yet")
+        return self._store
+
+    async def _load(self, channel_id: int, position: int) -> tuple[bytes, int]:
+        changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES)
+        segment = encode_segment(changes.messages)
+        return encode_batch(channel_id, changes.after, changes.through, [segment]), changes.through
+
+    def _loaded(self, key: tuple[int, int], task: asyncio.Task[tuple[bytes, int]]) -> None:
+        del self._loads[key]
+        if not task.cancelled():
+            task.exception()  # whoever still waits for the page gets it too; nobody may
+
+    def _on_changes(self, event: ChannelChanged) -> None:
+        ring = self.rings.get(event.channel_id)
+        if ring is not None and ring.append(event.after, event.through, event.segment):
+            self._turns.ask(event.channel_id)
+            if self._timer is None:
+                self._take_turns()
+
+    def _take_turns(self) -> None:
+        """Wake the crowds whose turn it is, and come back when it is the next one's."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while (channel_id := self._turns.next(now)) is not None:
+            readers = self._readers.get(channel_id, {})
+            for cursor in readers:
+                cursor.wake(channel_id)
+            self._turns.woke(len(readers), now)
+        due = self._turns.due_at()
+        if due is not None:
+            self._timer = loop.call_at(due, self._take_turns)
+
+    def _on_membership(self, event: MembershipChanged) -> None:
+        for cursor in self._of_user(event.user_id):
+            cursor.membership_changed(event)
+
+    def _on_typing(self, event: TypingStarted) -> None:
+        for cursor in self._readers.get(event.channel_id, {}):
+            cursor.note_typing(event)
+
+    def _on_read_mark(self, event: ReadMarkMoved) -> None:
+        for cursor in self._of_user(event.user_id):
+            cursor.note_read_mark(event)
+
+    def _on_user(self, event: UserChanged) -> None:
+        for cursor in self._all_cursors():
+            cursor.note_user(event.user)
+
+    def _of_user(self, user_id: int) -> list[Cursor]:
+        return list(self._by_user.get(user_id, ()))
+
+    def _all_cursors(self) -> Iterable[Cursor]:
+        return [cursor for cursors in self._by_user.values() for cursor in cursors]

@@ -1,0 +1,125 @@
+"""One live stream: opens its channels, then turns what its cursor takes into encoded responses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass, field
+
+from madang.core import policy
+from madang.core.errors import ChannelNotFound, MadangError, NotAMember
+from madang.core.models import Channel, Member
+from madang.core.policy import Action
+from madang.services.hub import Cursor, Hub, Notices
+from madang.storage import directory, messages
+from madang.storage.database import Connection
+from madang.storage.store import Store
+from madang.v1 import channel_service_pb2 as pb
+from madang.wire.convert import channel_to_pb, user_to_pb
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a subscriber asks for. `positions`: channel_id to sequence; `channel_ids`: empty for all of the user's;
+    `store_id`: the history that the positions are of, empty when it does not matter.
+    """
+
+    positions: dict[int, int] = field(default_factory=dict)
+    channel_ids: frozenset[int] = frozenset()
+    store_id: str = ""
+
+
+class Subscription:
+    """An open stream. Iterate over `responses` once; `close` always."""
+
+    def __init__(self, store: Store, hub: Hub, cursor: Cursor, wanted: Wanted) -> None:
+        self._store = store
+        self._hub = hub
+        self._cursor = cursor
+        self._wanted = wanted
+
+    def end(self, error: MadangError) -> None:
+        """End the stream: `responses` raises the error."""
+        self._cursor.end(error)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._hub.detach(self._cursor)
+
+    async def responses(self) -> AsyncGenerator[bytes, None]:
+        """SubscribeResponses in their encoded form: the first names the channels, the others come as there is news.
+
+        Raises what the stream is ended with; at its beginning also ChannelNotFound, NotAMember.
+        """
+        yield await self._begin()
+        while True:
+            news = await self._cursor.next()
+            if not news.notices:
+                yield news.batches[0] if len(news.batches) == 1 else b"".join(news.batches)
+            else:
+                yield b"".join((await self._encode(news.notices), *news.batches))
+
+    async def _begin(self) -> bytes:
+        """Open every channel. Whatever is left or stored between the first look and the last is not missed: the cursor
+        was attached before the first, and new rings learn their heads after they were made.
+        """
+        cursor, wanted = self._cursor, self._wanted
+        found = await self._store.read(_channels, cursor.user_id, wanted.channel_ids)
+        response = pb.SubscribeResponse()
+        fresh = []
+        for channel, member in found:
+            if cursor.has_left(channel.channel_id):
+                if wanted.channel_ids:
+                    raise NotAMember(channel_id=channel.channel_id)
+                continue
+            if not self._hub.is_watched(channel.channel_id):
+                fresh.append(channel.channel_id)
+            position = self._begin_at(response, channel)
+            _add_opened(response, channel, member, position)
+            cursor.watch(channel.channel_id, position)
+        if fresh:
+            self._hub.advance(await self._store.read(messages.heads, fresh))
+        return response.SerializeToString()
+
+    def _begin_at(self, response: pb.SubscribeResponse, channel: Channel) -> int:
+        """Where the stream begins in a channel; notes a reset when that is not where the caller stands."""
+        position = self._wanted.positions.get(channel.channel_id)
+        if position is None:
+            return channel.sequence
+        same_history = self._wanted.store_id in ("", self._store.store_id)
+        if same_history and position <= channel.sequence:
+            return position
+        response.resets.add(channel_id=channel.channel_id, position=channel.sequence)
+        return channel.sequence
+
+    async def _encode(self, notices: Notices) -> bytes:
+        response = pb.SubscribeResponse()
+        for channel_id, position in notices.opened.items():
+            channel, member = await self._store.read(directory.place, channel_id, self._cursor.user_id)
+            if channel is not None and member is not None:
+                _add_opened(response, channel, member, position)
+        for channel_id in notices.closed:
+            response.closed.add(channel_id=channel_id)
+        for channel_id, user_id in notices.typing:
+            response.typing.add(channel_id=channel_id, user_id=user_id)
+        for channel_id, read_through in notices.read_marks.items():
+            response.read_marks.add(channel_id=channel_id, read_through=read_through)
+        response.users.extend(user_to_pb(user) for user in notices.users.values())
+        return response.SerializeToString()
+
+
+def _add_opened(response: pb.SubscribeResponse, channel: Channel, member: Member, position: int) -> None:
+    response.opened.add(channel=channel_to_pb(channel), position=position, read_through=member.read_through)
+
+
+def _channels(
+    connection: Connection, user_id: int, channel_ids: Iterable[int]
+) -> list[tuple[Channel, Member]]:
+    """The user's channels, or those of the asked-for ones. Raises ChannelNotFound, NotAMember."""
+    members = directory.channels_of(connection, user_id)
+    wanted = sorted(channel_ids) or sorted(members)
+    channels = directory.get_many(connection, wanted)
+    for channel_id in wanted:
+        if channel_id not in channels:
+            raise ChannelNotFound(channel=channel_id)
+        policy.require(Action.READ, channels[channel_id], user_id, channel_id in members)
+    return [(channels[channel_id], members[channel_id]) for channel_id in wanted]

@@ -1,0 +1,1 @@
+"""The truth: one store over SQLAlchemy Core. Functions that take a transaction, and the machinery that runs them."""

@@ -1,0 +1,62 @@
+"""Why a store cannot be opened. These are for the operator, at start; calls raise `madang.core.errors`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """The store cannot be opened."""
+
+
+class StoreLocked(StoreError):
+    """Another server uses the data directory."""
+
+    def __init__(self, directory: Path, holder: str) -> None:
+        super().__init__(directory, holder)
+        self.directory = directory
+        self.holder = holder
+
+    def __str__(self) -> str:
+        by = f" (process {self.holder})" if self.holder else ""
+        return f"another server{by} uses the data directory {self.directory}; stop it first, or choose another with --data"
+
+
+class StoreForeign(StoreError):
+    """The data file is not one of ours."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path} is not a data file of Madang: {self.problem}; nothing was changed in it"
+
+
+class StoreNewer(StoreError):
+    """The data file was written by a newer version."""
+
+    def __init__(self, path: Path, revision: str, known: str) -> None:
+        super().__init__(path, revision, known)
+        self.path = path
+        self.revision = revision
+        self.known = known
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was written by a newer version of Madang (its schema is {self.revision}, this version knows "
+            f"{self.known}); upgrade this program, or use the copy that was made before the upgrade"
+        )
+
+
+class StoreUnusable(StoreError):
+    """The directory or the file cannot be used: permissions, a full disk."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"cannot use {self.path}: {self.problem}"

@@ -1,0 +1,133 @@
+"""SQL of the messages: append, get, list, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from madang.core.models import Changes, Content, Message
+from madang.storage.schema import channels, messages
+from madang.storage.transaction import Transaction
+
+_CONTENT = {content.value: content for content in Content}
+
+_COLUMNS = (
+    messages.c.channel_id,
+    messages.c.sequence,
+    messages.c.version,
+    messages.c.author_id,
+    messages.c.created_at,
+    messages.c.content,
+    messages.c.text,
+)
+_INSERT = sa.insert(messages)
+_SET_HEAD = (
+    sa.update(channels)
+    .where(channels.c.channel_id == sa.bindparam("of_channel"))
+    .values(sequence=sa.bindparam("new_head"))
+)
+_HEAD = sa.select(channels.c.sequence).where(channels.c.channel_id == sa.bindparam("of_channel"))
+_CHANGED = (
+    sa.select(*_COLUMNS)
+    .where(
+        messages.c.channel_id == sa.bindparam("of_channel"),
+        messages.c.version > sa.bindparam("after"),
+        messages.c.version <= sa.bindparam("head"),
+    )
+    .order_by(messages.c.version)
+    .limit(sa.bindparam("most"))
+)
+
+
+def insert(transaction: Transaction, rows: Sequence[tuple[Message, bytes | None]]) -> None:
+    """Insert messages, each with its request_id. Raises IntegrityError when an author's request_id is there already."""
+    transaction.connection.execute(
+        _INSERT,
+        [
+            {
+                "channel_id": message.channel_id,
+                "sequence": message.sequence,
+                "version": message.version,
+                "author_id": message.author_id,
+                "created_at": message.created_at,
+                "content": message.content.value,
+                "text": message.text,
+                "request_id": request_id,
+            }
+            for message, request_id in rows
+        ],
+    )
+
+
+def set_heads(transaction: Transaction, heads: dict[int, int]) -> None:
+    """Set the head of each channel: channel_id to sequence."""
+    transaction.connection.execute(
+        _SET_HEAD, [{"of_channel": channel_id, "new_head": head} for channel_id, head in heads.items()]
+    )
+
+
+def by_request(transaction: Transaction, request_ids: Iterable[bytes]) -> dict[tuple[int, bytes], Message]:
+    """The messages that were stored with these request_ids, by author and request_id."""
+    query = sa.select(*_COLUMNS, messages.c.request_id).where(messages.c.request_id.in_(list(request_ids)))
+    return {(row.author_id, row.request_id): _message(row) for row in transaction.connection.execute(query)}
+
+
+def get(connection: sa.Connection, channel_id: int, sequence: int) -> Message | None:
+    """One message; None when there is none at that place."""
+    query = sa.select(*_COLUMNS).where(messages.c.channel_id == channel_id, messages.c.sequence == sequence)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _message(row)
+
+
+def page(
+    connection: sa.Connection, channel_id: int, after: int, before: int, newest_first: bool, size: int
+) -> list[Message]:
+    """At most `size` messages with after < sequence < before, in the order asked for."""
+    order = messages.c.sequence.desc() if newest_first else messages.c.sequence.asc()
+    query = (
+        sa.select(*_COLUMNS)
+        .where(
+            messages.c.channel_id == channel_id,
+            messages.c.sequence > after,
+            messages.c.sequence < before,
+        )
+        .order_by(order)
+        .limit(size)
+    )
+    return [_message(row) for row in connection.execute(query)]
+
+
+def head(connection: sa.Connection, channel_id: int) -> int:
+    """The channel's head; 0 for a channel that does not exist."""
+    return connection.execute(_HEAD, {"of_channel": channel_id}).scalar() or 0
+
+
+def heads(connection: sa.Connection, channel_ids: Sequence[int]) -> dict[int, int]:
+    """The heads of channels."""
+    query = sa.select(channels.c.channel_id, channels.c.sequence).where(channels.c.channel_id.in_(channel_ids))
+    return {row.channel_id: row.sequence for row in connection.execute(query)}
+
+
+def changed(connection: sa.Connection, channel_id: int, after: int, most: int, most_bytes: int) -> Changes:
+    """What changed after `after`: a complete range, of at most `most` messages and about `most_bytes` bytes of text.
+
+    The head is read first: a message that changes between the two reads then belongs to the next range, not to none.
+    """
+    end = head(connection, channel_id)
+    rows = connection.execute(
+        _CHANGED, {"of_channel": channel_id, "after": after, "head": end, "most": most}
+    ).all()
+    found = [_message(row) for row in rows]
+    size = 0
+    for count, message in enumerate(found, 1):
+        size += len(message.text)
+        if size > most_bytes and count < len(found):
+            return Changes(channel_id, after, message.version, found[:count])
+    return Changes(channel_id, after, found[-1].version if len(found) == most else max(end, after), found)
+
+
+def _message(row: Sequence[Any]) -> Message:
+    """The message in a row that begins with `_COLUMNS`."""
+    return Message(row[0], row[1], row[2], row[3], row[4], _CONTENT[row[5]], row[6])

@@ -1,0 +1,68 @@
+"""Bring a data file to this version's schema, or say why that cannot be. A copy is put aside before anything is changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from madang.storage.errors import StoreForeign, StoreNewer
+
+HEAD = "0001"
+"""The revision that this version's schema has; a test holds it to the newest migration."""
+
+APPLICATION_ID = 0x4D414447
+"""The mark of our files in SQLite's header: "MADG"."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_FILE_HEADER = b"SQLite format 3\x00"
+
+
+def check_file(path: Path) -> str | None:
+    """The revision of an existing data file; None for one that is yet to be made.
+
+    Raises StoreForeign for a file that is not ours, StoreNewer for one that is from a newer version. Reads only.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    with path.open("rb") as file:
+        if file.read(len(_FILE_HEADER)) != _FILE_HEADER:
+            raise StoreForeign(path, "it is not an SQLite file")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            (mark,) = connection.execute("PRAGMA application_id").fetchone()
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables:
+                return None
+            if mark != APPLICATION_ID or "alembic_version" not in tables:
+                raise StoreForeign(path, "it is the SQLite file of another program")
+            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreForeign(path, str(error)) from error
+    if revision > HEAD:
+        raise StoreNewer(path, revision, HEAD)
+    return str(revision)
+
+
+def copy_aside(path: Path, revision: str) -> Path:
+    """Copy a data file, with whatever its write-ahead log holds, to `NAME.before-HEAD`; the copy's path."""
+    target = path.with_name(f"{path.name}.schema-{revision}")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+    target.chmod(0o600)
+    return target
+
+
+def upgrade(connection: sa.Connection, now: int) -> None:
+    """Run the migrations that are missing, in the connection's transaction. `now`: microseconds."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["now"] = now
+    command.upgrade(config, "head")

@@ -1,0 +1,135 @@
+"""The store: opens the data file, and runs what the services ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+
+from madang.core.errors import StorageUnavailable
+from madang.core.events import Event
+from madang.storage import migrate
+from madang.storage.database import Database, SqliteDatabase
+from madang.storage.errors import StoreUnusable
+from madang.storage.lock import DirectoryLock
+from madang.storage.schema import store_info
+from madang.storage.transaction import Transaction
+from madang.storage.writer import Append, Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FILE_NAME = "madang.db"
+
+
+class Store:
+    """An open store. Made by `open_store`; `work` has to run for anything to be written."""
+
+    def __init__(self, database: Database, writer: Writer, store_id: str, lock: DirectoryLock) -> None:
+        self.store_id = store_id
+        self.append = writer.append
+        self._database = database
+        self._writer = writer
+        self._lock = lock
+
+    async def write(
+        self, operation: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `operation(transaction, …)` with the next group; return when it is on disk. Raises what it raises."""
+
+        def bound(transaction: Transaction) -> T:
+            return operation(transaction, *args, **kwargs)
+
+        return await self._writer.run(bound)
+
+    async def read(
+        self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `query(connection, …)` on a reader."""
+
+        def bound(connection: sa.Connection) -> T:
+            return query(connection, *args, **kwargs)
+
+        return await self._database.read(bound)
+
+    async def work(self) -> None:
+        """Write what is asked for, until `close`."""
+        await self._writer.work()
+
+    def drain(self) -> None:
+        """Refuse new writes; `work` ends when those that wait are stored."""
+        self._writer.close()
+
+    async def close(self) -> None:
+        """Close the file, after `work` has ended."""
+        await self._database.close()
+        self._lock.release()
+
+
+async def open_store(
+    directory: Path,
+    append: Append,
+    committed: Callable[[list[Event]], None],
+    clock: Callable[[], int],
+) -> Store:
+    """Open the store in a directory, making it when it is new, migrating it when it is old.
+
+    `append` and `committed`: see Writer. `clock`: microseconds since the epoch. Raises StoreError.
+    """
+    lock = DirectoryLock(directory)
+    try:
+        path = directory / FILE_NAME
+        outdated = await asyncio.to_thread(_prepare, path)
+        database = SqliteDatabase(path)
+        try:
+            store_id = await database.write(partial(_set_up, outdated, clock()))
+        except StorageUnavailable as error:
+            await database.close()
+            raise StoreUnusable(path, str(error.facts["problem"])) from error
+    except BaseException:
+        lock.release()
+        raise
+    return Store(database, Writer(database, append, committed, clock), store_id, lock)
+
+
+def _prepare(path: Path) -> bool:
+    """Everything that happens to the file before it is opened for good: checks, a copy before a migration.
+
+    Says whether there is something to migrate.
+    """
+    try:
+        revision = migrate.check_file(path)
+        if revision is None:
+            _create(path)
+        elif revision != migrate.HEAD:
+            migrate.copy_aside(path, revision)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnusable(path, str(error)) from error
+    return revision != migrate.HEAD
+
+
+def _create(path: Path) -> None:
+    """Make the file, readable by its owner alone, with our mark in its header."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA application_id={migrate.APPLICATION_ID}")
+
+
+def _set_up(outdated: bool, now: int, connection: sa.Connection) -> str:
+    """Migrate, and make sure that the store has a name. Its name."""
+    if outdated:
+        migrate.upgrade(connection, now)
+    query = sa.select(store_info.c.value).where(store_info.c.key == "store_id")
+    found: str | None = connection.execute(query).scalar()
+    if found is None:
+        found = str(uuid.uuid4())
+        connection.execute(sa.insert(store_info).values(key="store_id", value=found))
+    return found

@@ -1,0 +1,23 @@
+"""What an operation of the store works in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from madang.core.events import Event
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction of the writer.
+
+    `now` is its time, microseconds. What others need to know of it is left in `events`: it rings the bus right after the
+    commit, before anyone is answered. `careful`: look for repeated drafts first, because one was found.
+    """
+
+    connection: sa.Connection
+    now: int
+    careful: bool = False
+    events: list[Event] = field(default_factory=list)

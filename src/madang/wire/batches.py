@@ -1,0 +1,45 @@
+"""Changes as bytes that are made once and joined for each reader.
+
+Protobuf lets serialised messages be joined: two byte strings that hold fields of the same message, one after the other,
+hold all of them. So a *segment* (the messages of one commit, as fields of a ChannelBatch) is encoded once; a *batch* for
+a reader is a header, the range, followed by the segments in it; and a response is one batch after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from madang.core.models import Message
+from madang.v1 import channel_service_pb2 as pb
+from madang.wire.convert import fill_message
+
+_BATCHES_TAG = bytes([pb.SubscribeResponse.BATCHES_FIELD_NUMBER << 3 | 2])
+
+
+def encode_segment(messages: Iterable[Message]) -> bytes:
+    """The messages as the `messages` field of a ChannelBatch."""
+    batch = pb.ChannelBatch()
+    add = batch.messages.add
+    for message in messages:
+        fill_message(add, message)
+    return batch.SerializeToString()
+
+
+def encode_batch(channel_id: int, after: int, through: int, segments: Sequence[bytes]) -> bytes:
+    """A SubscribeResponse that holds one batch, `(after, through]`, of the joined segments.
+
+    The result can be joined to other encoded responses: together they are one response.
+    """
+    header = pb.ChannelBatch(channel_id=channel_id, after=after, through=through).SerializeToString()
+    size = len(header) + sum(map(len, segments))
+    return b"".join((_BATCHES_TAG, encode_varint(size), header, *segments))
+
+
+def encode_varint(value: int) -> bytes:
+    """A non-negative integer as protobuf's base-128 varint."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
