@@ -70,5 +70,7 @@ class ChannelChanged:
 Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged
 """What a transaction leaves for the others to know."""
 
-BusEvent = ChannelChanged | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | TypingStarted | PresenceChanged
+BusEvent = (
+    ChannelChanged | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | TypingStarted | PresenceChanged
+)
 """What travels over the bus."""

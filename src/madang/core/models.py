@@ -1,7 +1,7 @@
 """What the services and the store talk about. Immutable; times are integer microseconds since the epoch, UTC.
 
-`Message` and `Draft` are made by the ten thousand a second, so they are named tuples: a frozen dataclass takes four times
-as long to make.
+`Message` and `Draft` are made by the ten thousand a second, so they are named tuples: a frozen dataclass takes four
+times as long to make.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class Message(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """A complete range of a channel's sequence, `(after, through]`: every message whose version lies in it, by version."""
+    """A complete range of a channel's sequence, `(after, through]`: every message whose version lies in it, by
+    version.
+    """
 
     channel_id: int
     after: int

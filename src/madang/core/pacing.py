@@ -1,9 +1,10 @@
 """How the fan-out takes turns, pure.
 
-Waking a crowd of n readers costs the server about n writes. If readers wrote whenever they can, the fan-out would starve the
-intake, and batches would stay small. So after a channel's n readers were woken, the fan-out rests n × `rest`, and what
-arrives meanwhile leaves as one larger batch. Channels with news wait for their turn in the order in which the news came; the
-first message after a quiet moment leaves at once. A turn never waits longer than the rests of the channels before it.
+Waking a crowd of n readers costs the server about n writes. If readers wrote whenever they can, the fan-out would
+starve the intake, and batches would stay small. So after a channel's n readers were woken, the fan-out rests n ×
+`rest`, and what arrives meanwhile leaves as one larger batch. Channels with news wait for their turn in the order in
+which the news came; the first message after a quiet moment leaves at once. A turn never waits longer than the rests of
+the channels before it.
 
 Rests are counted on a clock of their own that may lag the real one by `slack`: timers tick in milliseconds, and a room
 of five rests a quarter of one.

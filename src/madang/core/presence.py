@@ -1,7 +1,7 @@
 """Who is here: leases, pure. Every method takes the time, in microseconds.
 
-A user is here while it holds a *hold* (an open stream that answers keepalive) or a *lease* (a beat) that has not run out.
-Holds are counted, so that a user with two devices is here until both are gone. After the last one there is a short
+A user is here while it holds a *hold* (an open stream that answers keepalive) or a *lease* (a beat) that has not run
+out. Holds are counted, so that a user with two devices is here until both are gone. After the last one there is a short
 grace, so that a reconnect is not seen as going and coming.
 """
 

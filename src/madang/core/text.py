@@ -20,14 +20,18 @@ _NAME_EXTRA = frozenset("-_.")
 
 
 def check_text(text: str) -> None:
-    """Raise TextNotAllowed unless the text can be a message: something to see, no control characters, 16 KiB at most."""
+    """Raise TextNotAllowed unless the text can be a message: something to see, no control characters, 16 KiB at
+    most.
+    """
     if not _SEEN.search(text):
         raise TextNotAllowed(problem="is empty")
     if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
         raise TextNotAllowed(problem=f"is longer than {MAX_TEXT_BYTES} bytes of UTF-8")
     found = _CONTROL.search(text)
     if found:
-        raise TextNotAllowed(problem=f"holds the control character U+{ord(found[0]):04X}; only newline and tab are allowed")
+        raise TextNotAllowed(
+            problem=f"holds the control character U+{ord(found[0]):04X}; only newline and tab are allowed"
+        )
 
 
 def check_topic(topic: str) -> None:

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--listen",
         metavar="HOST:PORT",
         default="localhost:50050",
-        help="where to listen; everything is served here unless it has an address of its own (default: localhost:50050)",
+        help="where to listen, for every service without an address of its own (default: localhost:50050)",
     )
     for name in ("heartbeat", "lobby", "channel"):
         parser.add_argument(f"--{name}", metavar="HOST:PORT", help=f"an address of its own for the {name} service")

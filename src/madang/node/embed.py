@@ -13,8 +13,8 @@ from madang.node.settings import Address, Settings
 class Server:
     """`async with madang.Server() as server:` runs a whole server in this event loop.
 
-    Without `data` everything is kept in a temporary directory that goes with the server. By default it listens on a free
-    port of loopback: `server.target` says which. Other keywords are fields of `madang.node.settings.Settings`.
+    Without `data` everything is kept in a temporary directory that goes with the server. By default it listens on a
+    free port of loopback: `server.target` says which. Other keywords are fields of `madang.node.settings.Settings`.
     """
 
     def __init__(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import socket
 from collections.abc import Sequence
 
 import grpc
@@ -14,6 +17,8 @@ from madang.node.settings import Address, Settings
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_STREAMS_PER_CONNECTION = 1000
+MAX_PENDING_CALLS = 20_000
+"""How many calls may wait to be looked at. gRPC's own default is 1,000: less than a crowd that comes back at once."""
 
 
 class ListenError(Exception):
@@ -46,6 +51,7 @@ class Listener:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self.grpc)
+        await _check_free(address)
         try:
             port = self.grpc.add_insecure_port(str(address))
         except RuntimeError as error:
@@ -74,9 +80,36 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+        ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * MAX_PENDING_CALLS),
         ("grpc.keepalive_time_ms", round(settings.keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         # Clients may ping us as often as we ping them, and no more.
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
+
+
+async def _check_free(address: Address) -> None:
+    """Raise ListenError when somebody listens there already.
+
+    gRPC is content with any one of the addresses that a name stands for: of localhost it would take ::1 when another
+    program has 127.0.0.1, and clients would meet now the one, now the other.
+    """
+    if address.port == 0:
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ListenError(address, f"{error.strerror or error}") from error
+    for family, kind, protocol, _, where in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(where)
+        except OSError as error:  # an address that this machine does not have is no hindrance if it has another one
+            if error.errno == errno.EADDRINUSE:
+                raise ListenError(address, "the address is in use") from error

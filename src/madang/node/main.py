@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import signal
 import sys
 
+from madang.node import tuning
 from madang.node.listeners import ListenError
 from madang.node.node import Node
 from madang.node.settings import Settings
 from madang.storage.errors import StoreError
-
-SWITCH_INTERVAL = 0.0005
-"""How long the event loop may hold the interpreter while the store's thread waits for it, seconds.
-
-Python's default is 5 ms; a loop that lets go of it more often than that, and takes it back at once, as a busy one does,
-then starves the thread (docs/decisions/0003).
-"""
-
-_log = logging.getLogger("madang")
 
 
 def serve(settings: Settings, *, verbose: bool = False) -> int:
@@ -30,8 +21,8 @@ def serve(settings: Settings, *, verbose: bool = False) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    _raise_file_limit()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    tuning.before_start()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
@@ -48,6 +39,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     node = Node(settings)
     await node.start()
+    tuning.after_start()
     print(_greeting(node), flush=True)
     await stopping.wait()
     print("madang: shutting down", flush=True)
@@ -66,14 +58,7 @@ def _greeting(node: Node) -> str:
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop
-    except ImportError:  # not on this platform
+        from madang.node.loop import Loop
+    except ImportError:  # no uvloop on this platform
         return None
-    return uvloop.Loop
-
-
-def _raise_file_limit() -> None:
-    """Every connection is an open file: take what the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return Loop

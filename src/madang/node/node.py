@@ -136,9 +136,7 @@ class Node:
     def _add(self, name: str, listener: Listener, contract: Contract) -> None:
         match name:
             case "heartbeat":
-                add_HeartbeatServiceServicer_to_server(
-                    HeartbeatServicer(self._heartbeat, self._streams), listener.grpc
-                )
+                add_HeartbeatServiceServicer_to_server(HeartbeatServicer(self._heartbeat, self._streams), listener.grpc)
                 listener.serves("madang.v1.HeartbeatService")
             case "lobby":
                 add_LobbyServiceServicer_to_server(LobbyServicer(self._lobby), listener.grpc)

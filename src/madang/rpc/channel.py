@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
 from madang.core.errors import InvalidField
 from madang.rpc.interceptor import Context, caller
 from madang.rpc.post import PostStream
@@ -78,9 +76,8 @@ class ChannelServicer(ChannelServiceServicer):
         subscription = self._channel.subscribe(session.user_id, _wanted(request))
         try:
             with self._streams.open(session.session_id, subscription.end), self._heartbeat.held(session.user_id):
-                async with aclosing(subscription.responses()) as responses:
-                    async for encoded in responses:
-                        await context.write(encoded)
+                while True:
+                    await context.write(await subscription.next())
         finally:
             subscription.close()
 

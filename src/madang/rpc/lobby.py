@@ -55,7 +55,9 @@ class LobbyServicer(LobbyServiceServicer):
         channel = await self._lobby.set_archived(caller().user_id, request.channel_id, True)
         return pb.ArchiveChannelResponse(channel=channel_to_pb(channel))
 
-    async def UnarchiveChannel(self, request: pb.UnarchiveChannelRequest, context: Context) -> pb.UnarchiveChannelResponse:
+    async def UnarchiveChannel(
+        self, request: pb.UnarchiveChannelRequest, context: Context
+    ) -> pb.UnarchiveChannelResponse:
         """See the contract."""
         channel = await self._lobby.set_archived(caller().user_id, request.channel_id, False)
         return pb.UnarchiveChannelResponse(channel=channel_to_pb(channel))

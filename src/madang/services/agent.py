@@ -7,8 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy.exc import IntegrityError
-
 from madang.bus.base import Bus
 from madang.core import tokens
 from madang.core.errors import HandleTaken, SessionExpired, SessionRevoked, TokenInvalid, UserNotFound
@@ -16,6 +14,7 @@ from madang.core.events import SessionEnded, UserChanged
 from madang.core.models import Session, User, UserKind
 from madang.core.text import check_handle, numbered
 from madang.storage import accounts
+from madang.storage.errors import NotUnique
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
 
@@ -159,7 +158,7 @@ def _revoke(transaction: Transaction, session: Session) -> None:
 def _set_handle(transaction: Transaction, user_id: int, handle: str) -> User:
     try:
         user = accounts.set_handle(transaction, user_id, handle)
-    except IntegrityError:
+    except NotUnique:
         raise HandleTaken(handle=handle) from None
     transaction.events.append(UserChanged(user))
     return user

@@ -1,8 +1,8 @@
 """The fan-out: rings of encoded changes, and cursors that read from them.
 
-A subscriber owns a position per channel, not a queue. It takes, for each channel with news, everything between its position
-and the head as one batch: from the ring when that reaches back far enough, else from the store, page by page. Its owner
-writes one response at a time; what happens meanwhile gathers in the rings, once for all readers.
+A subscriber owns a position per channel, not a queue. It takes, for each channel with news, everything between its
+position and the head as one batch: from the ring when that reaches back far enough, else from the store, page by page.
+Its owner writes one response at a time; what happens meanwhile gathers in the rings, once for all readers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from madang.bus.base import Bus
 from madang.core.errors import MadangError
@@ -46,8 +47,7 @@ class Notices:
         return bool(self.opened or self.closed or self.typing or self.read_marks or self.users)
 
 
-@dataclass(slots=True)
-class News:
+class News(NamedTuple):
     """What a subscriber takes at once: notices, and encoded responses to be joined."""
 
     notices: Notices
@@ -86,10 +86,13 @@ class Cursor:
         while True:
             if self._ended is not None:
                 raise self._ended
-            news = News(self._take_notices(), await self._take_batches())
-            if news.batches or news.notices:
-                return news
-            if not self._ready and not self._notices and self._ended is None:
+            batches = await self._take_batches() if self._ready else []
+            notices = self._notices
+            if notices:
+                self._notices = Notices()
+            if batches or notices:
+                return News(notices, batches)
+            if not self._ready and self._ended is None:
                 await self._sleep()
 
     def wake(self, channel_id: int) -> None:
@@ -135,10 +138,6 @@ class Cursor:
         """An account changed."""
         self._notices.users[user.user_id] = user
         self._stir()
-
-    def _take_notices(self) -> Notices:
-        notices, self._notices = self._notices, Notices()
-        return notices
 
     async def _take_batches(self) -> list[bytes]:
         batches: list[bytes] = []

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.exc import IntegrityError
-
 from madang.core import policy
-from madang.core.errors import ChannelNameTaken, ChannelNotFound, LobbyIsFixed, NotAMember, RequestIdReused, UserNotFound
+from madang.core.errors import (
+    ChannelNameTaken,
+    ChannelNotFound,
+    LobbyIsFixed,
+    NotAMember,
+    RequestIdReused,
+    UserNotFound,
+)
 from madang.core.events import MembershipChanged
 from madang.core.models import LOBBY_ID, Channel, Content, Member, User
 from madang.core.paging import decode_token, encode_token, page_size
@@ -15,6 +20,7 @@ from madang.core.policy import Action
 from madang.core.text import check_channel_name, check_topic, fold
 from madang.services import posting
 from madang.storage import accounts, directory
+from madang.storage.errors import NotUnique
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
 from madang.wire.convert import request_id_text
@@ -32,7 +38,10 @@ class LobbyService:
         self._store = store
 
     async def create(self, user_id: int, name: str, topic: str, request_id: bytes | None) -> Channel:
-        """Make a channel with the user in it. Raises NameNotAllowed, TextNotAllowed, ChannelNameTaken, RequestIdReused."""
+        """Make a channel with the user in it.
+
+        Raises NameNotAllowed, TextNotAllowed, ChannelNameTaken, RequestIdReused.
+        """
         check_topic(topic)
         return await self._store.write(_create, user_id, check_channel_name(name), topic, request_id)
 
@@ -137,7 +146,7 @@ def _create(transaction: Transaction, user_id: int, name: str, topic: str, reque
             return earlier
     try:
         channel = directory.create(transaction, name, topic, user_id, request_id)
-    except IntegrityError:
+    except NotUnique:
         raise ChannelNameTaken(name=name) from None
     return _enter(transaction, channel, user_id)[0]
 
@@ -175,7 +184,7 @@ def _update(transaction: Transaction, user_id: int, channel_id: int, name: str |
         _place(transaction, user_id, channel_id, Action.RENAME)
         try:
             directory.update(transaction, channel_id, name=name, name_key=fold(name))
-        except IntegrityError:
+        except NotUnique:
             raise ChannelNameTaken(name=name) from None
         posting.record(transaction, channel, user_id, Content.RENAMED, name)
     if topic is not None and topic != channel.topic:

@@ -19,9 +19,9 @@ Appended = Message | MadangError
 def append(transaction: Transaction, drafts: Sequence[Draft]) -> list[Appended]:
     """Store drafts in their order; of each the message, or why it was refused.
 
-    A draft whose request_id was stored before gets that message, if it is the same, whatever the channel has become since.
+    A draft whose request_id was stored before gets that message, if it is the same, whatever became of the channel.
     Looking for repeats in the store costs as much as storing, and they are rare: unless the transaction is careful, the
-    unique index finds them, with an IntegrityError.
+    unique index finds them, with NotUnique.
     """
     group = _Group(transaction, drafts)
     appended = [group.append(draft) for draft in drafts]

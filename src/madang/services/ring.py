@@ -8,7 +8,7 @@ from madang.core.positions import Position, Verdict
 from madang.wire.batches import encode_batch
 
 MAX_RING_BYTES = 4 * 1024 * 1024
-MAX_BATCH_BYTES = 1024 * 1024
+MAX_BATCH_BYTES = 128 * 1024
 
 
 class Ring:

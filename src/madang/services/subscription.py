@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from madang.core import policy
@@ -29,34 +29,35 @@ class Wanted:
 
 
 class Subscription:
-    """An open stream. Iterate over `responses` once; `close` always."""
+    """An open stream: ask for the `next` response again and again; `close` always."""
 
     def __init__(self, store: Store, hub: Hub, cursor: Cursor, wanted: Wanted) -> None:
         self._store = store
         self._hub = hub
         self._cursor = cursor
         self._wanted = wanted
+        self._begun = False
 
     def end(self, error: MadangError) -> None:
-        """End the stream: `responses` raises the error."""
+        """End the stream: `next` raises the error."""
         self._cursor.end(error)
 
     def close(self) -> None:
         """Let go of everything."""
         self._hub.detach(self._cursor)
 
-    async def responses(self) -> AsyncGenerator[bytes, None]:
-        """SubscribeResponses in their encoded form: the first names the channels, the others come as there is news.
+    async def next(self) -> bytes:
+        """The next SubscribeResponse, encoded: the first names the channels, the others come as there is news.
 
         Raises what the stream is ended with; at its beginning also ChannelNotFound, NotAMember.
         """
-        yield await self._begin()
-        while True:
-            news = await self._cursor.next()
-            if not news.notices:
-                yield news.batches[0] if len(news.batches) == 1 else b"".join(news.batches)
-            else:
-                yield b"".join((await self._encode(news.notices), *news.batches))
+        if not self._begun:
+            self._begun = True
+            return await self._begin()
+        news = await self._cursor.next()
+        if not news.notices:
+            return news.batches[0] if len(news.batches) == 1 else b"".join(news.batches)
+        return b"".join((await self._encode(news.notices), *news.batches))
 
     async def _begin(self) -> bytes:
         """Open every channel. Whatever is left or stored between the first look and the last is not missed: the cursor
@@ -111,9 +112,7 @@ def _add_opened(response: pb.SubscribeResponse, channel: Channel, member: Member
     response.opened.add(channel=channel_to_pb(channel), position=position, read_through=member.read_through)
 
 
-def _channels(
-    connection: Connection, user_id: int, channel_ids: Iterable[int]
-) -> list[tuple[Channel, Member]]:
+def _channels(connection: Connection, user_id: int, channel_ids: Iterable[int]) -> list[tuple[Channel, Member]]:
     """The user's channels, or those of the asked-for ones. Raises ChannelNotFound, NotAMember."""
     members = directory.channels_of(connection, user_id)
     wanted = sorted(channel_ids) or sorted(members)

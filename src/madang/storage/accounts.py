@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from madang.core.models import Session, User, UserKind
 from madang.core.text import fold
 from madang.storage.schema import sessions, users
-from madang.storage.transaction import Transaction
+from madang.storage.transaction import Transaction, unique
 
 USER = (users.c.user_id, users.c.handle, users.c.kind, users.c.created_at)
 _SESSION = (
@@ -24,20 +24,23 @@ _SESSION = (
 
 
 def add_user(transaction: Transaction, handle: str, kind: UserKind) -> User:
-    """Insert a user. Raises IntegrityError when the handle is taken."""
+    """Insert a user. Raises NotUnique when the handle is taken."""
     values = {"handle": handle, "handle_key": fold(handle), "kind": kind.value, "created_at": transaction.now}
-    return user_of(transaction.connection.execute(sa.insert(users).values(values).returning(*USER)).one())
+    query = sa.insert(users).values(values).returning(*USER)
+    with unique():
+        return user_of(transaction.connection.execute(query).one())
 
 
 def set_handle(transaction: Transaction, user_id: int, handle: str) -> User:
-    """Give a user another handle. Raises IntegrityError when it is taken."""
+    """Give a user another handle. Raises NotUnique when it is taken."""
     query = (
         sa.update(users)
         .where(users.c.user_id == user_id)
         .values(handle=handle, handle_key=fold(handle))
         .returning(*USER)
     )
-    return user_of(transaction.connection.execute(query).one())
+    with unique():
+        return user_of(transaction.connection.execute(query).one())
 
 
 def user(connection: sa.Connection, user_id: int) -> User | None:
@@ -62,9 +65,7 @@ def users_page(connection: sa.Connection, after: int, size: int) -> list[User]:
     return [user_of(row) for row in connection.execute(query)]
 
 
-def add_session(
-    transaction: Transaction, user_id: int, token_digest: bytes, device: str, expires_at: int
-) -> Session:
+def add_session(transaction: Transaction, user_id: int, token_digest: bytes, device: str, expires_at: int) -> Session:
     """Insert a session."""
     values = {
         "user_id": user_id,

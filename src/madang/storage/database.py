@@ -1,4 +1,4 @@
-"""Where transactions run. The store's functions are synchronous and take a `sqlalchemy.Connection`; a database runs them.
+"""Where transactions run. The store's functions are synchronous and take a `sqlalchemy.Connection`.
 
 SQLite's calls block, so they run in threads: one for the writer, a few for the readers. A transaction is one trip to a
 thread and back, where an asynchronous driver makes three or four trips for every statement (docs/decisions/0003). For
@@ -16,7 +16,7 @@ from sqlite3 import Connection as SqliteConnection
 from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from madang.core.errors import StorageUnavailable
 
@@ -52,7 +52,7 @@ class SqliteDatabase:
         self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None)
 
     async def write(self, operation: Callable[[sa.Connection], T]) -> T:
-        """See Database. Raises StorageUnavailable when the file cannot be written; IntegrityError as it comes."""
+        """See Database. Raises StorageUnavailable when the file cannot be written."""
         return await self._writer.run(operation)
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -88,8 +88,6 @@ class _Threads:
             connection = self._connection()
             with connection.begin():
                 return operation(connection)
-        except IntegrityError:
-            raise
         except DBAPIError as error:
             raise StorageUnavailable(problem=str(error.orig)) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -10,7 +10,7 @@ from madang.core.models import LOBBY_ID, Channel, ChannelKind, Member, User
 from madang.core.text import fold
 from madang.storage import accounts
 from madang.storage.schema import channels, members, users
-from madang.storage.transaction import Transaction
+from madang.storage.transaction import Transaction, unique
 
 _CHANNEL = (
     channels.c.channel_id,
@@ -24,9 +24,26 @@ _CHANNEL = (
 )
 _MEMBER = (members.c.channel_id, members.c.user_id, members.c.joined_at, members.c.read_through)
 
+_MAX_BLOCK = 256
+
+# What every commit asks is built once: to build a statement takes longer than to run it.
+_BY_IDS = sa.select(*_CHANNEL).where(channels.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+_JOINED = sa.select(members.c.channel_id, members.c.user_id).where(
+    members.c.channel_id.in_(sa.bindparam("channel_ids", expanding=True)),
+    members.c.user_id.in_(sa.bindparam("user_ids", expanding=True)),
+    members.c.joined_at.is_not(None),
+)
+_ONE_MEMBER = sa.select(*_MEMBER).where(
+    members.c.channel_id == sa.bindparam("of_channel"), members.c.user_id == sa.bindparam("of_user")
+)
+_MEMBERSHIPS = sa.select(*_MEMBER).where(
+    members.c.user_id == sa.bindparam("of_user"),
+    sa.or_(members.c.joined_at.is_not(None), members.c.channel_id == LOBBY_ID),
+)
+
 
 def create(transaction: Transaction, name: str, topic: str, owner_id: int, request_id: bytes | None) -> Channel:
-    """Insert a public channel. Raises IntegrityError when the name or the owner's request_id is there already."""
+    """Insert a public channel. Raises NotUnique when the name or the owner's request_id is there already."""
     values = {
         "name": name,
         "name_key": fold(name),
@@ -37,8 +54,9 @@ def create(transaction: Transaction, name: str, topic: str, owner_id: int, reque
         "created_at": transaction.now,
         "request_id": request_id,
     }
-    row = transaction.connection.execute(sa.insert(channels).values(values).returning(*_CHANNEL)).one()
-    return _channel(row)
+    query = sa.insert(channels).values(values).returning(*_CHANNEL)
+    with unique():
+        return _channel(transaction.connection.execute(query).one())
 
 
 def get(connection: sa.Connection, channel_id: int) -> Channel | None:
@@ -53,15 +71,12 @@ def get_by_name(connection: sa.Connection, name: str) -> Channel | None:
 
 def get_by_request(connection: sa.Connection, owner_id: int, request_id: bytes) -> Channel | None:
     """The channel that an owner made with this request_id."""
-    return _maybe_channel(
-        connection, sa.and_(channels.c.owner_id == owner_id, channels.c.request_id == request_id)
-    )
+    return _maybe_channel(connection, sa.and_(channels.c.owner_id == owner_id, channels.c.request_id == request_id))
 
 
 def get_many(connection: sa.Connection, channel_ids: Iterable[int]) -> dict[int, Channel]:
     """Channels by their ids."""
-    query = sa.select(*_CHANNEL).where(channels.c.channel_id.in_(list(channel_ids)))
-    return {row.channel_id: _channel(row) for row in connection.execute(query)}
+    return {row[0]: _channel(row) for row in connection.execute(_BY_IDS, {"ids": list(channel_ids)})}
 
 
 def page(
@@ -81,21 +96,19 @@ def page(
     if not include_archived:
         query = query.where(channels.c.archived_at.is_(None))
     width = len(_CHANNEL)
-    return [
-        (_channel(row[:width]), _maybe_member(row[0], user_id, row[width:])) for row in connection.execute(query)
-    ]
+    return [(_channel(row[:width]), _maybe_member(row[0], user_id, row[width:])) for row in connection.execute(query)]
 
 
 def update(transaction: Transaction, channel_id: int, **values: str | int | None) -> Channel:
-    """Set columns of a channel; the channel as it is now. Raises IntegrityError when the name is taken."""
+    """Set columns of a channel; the channel as it is now. Raises NotUnique when the name is taken."""
     query = sa.update(channels).where(channels.c.channel_id == channel_id).values(**values).returning(*_CHANNEL)
-    return _channel(transaction.connection.execute(query).one())
+    with unique():
+        return _channel(transaction.connection.execute(query).one())
 
 
 def member(connection: sa.Connection, channel_id: int, user_id: int) -> Member | None:
     """A user's membership; None for one that is not in. Everyone is in the lobby."""
-    query = sa.select(*_MEMBER).where(members.c.channel_id == channel_id, members.c.user_id == user_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_ONE_MEMBER, {"of_channel": channel_id, "of_user": user_id}).one_or_none()
     return _maybe_member(channel_id, user_id, (None,) * len(_MEMBER) if row is None else row)
 
 
@@ -105,25 +118,34 @@ def place(connection: sa.Connection, channel_id: int, user_id: int) -> tuple[Cha
 
 
 def memberships(connection: sa.Connection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Which of the (channel_id, user_id) pairs are memberships, the lobby's not counted.
+    """Which of the (channel_id, user_id) pairs are memberships, the lobby's not counted; and maybe some others."""
+    found: set[tuple[int, int]] = set()
+    for channel_ids, user_ids in _blocks(sorted(pairs)):
+        asked = {"channel_ids": list(channel_ids), "user_ids": list(user_ids)}
+        found.update((row[0], row[1]) for row in connection.execute(_JOINED, asked))
+    return found
 
-    Asks for every channel's members among all the users at once: cheaper than a query that knows the pairs.
+
+def _blocks(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[set[int], set[int]]]:
+    """Channels and users whose product covers the pairs, in few and small blocks.
+
+    A query can ask for the product of two lists by an index, but not for a list of pairs.
     """
-    wanted = set(pairs)
-    query = sa.select(members.c.channel_id, members.c.user_id).where(
-        members.c.channel_id.in_({channel_id for channel_id, _ in wanted}),
-        members.c.user_id.in_({user_id for _, user_id in wanted}),
-        members.c.joined_at.is_not(None),
-    )
-    return {(row[0], row[1]) for row in connection.execute(query)}
+    channel_ids: set[int] = set()
+    user_ids: set[int] = set()
+    for channel_id, user_id in pairs:
+        channel_ids.add(channel_id)
+        user_ids.add(user_id)
+        if len(channel_ids) * len(user_ids) >= _MAX_BLOCK:
+            yield channel_ids, user_ids
+            channel_ids, user_ids = set(), set()
+    if channel_ids:
+        yield channel_ids, user_ids
 
 
 def channels_of(connection: sa.Connection, user_id: int) -> dict[int, Member]:
     """All memberships of a user, the lobby's too."""
-    query = sa.select(*_MEMBER).where(
-        members.c.user_id == user_id, sa.or_(members.c.joined_at.is_not(None), members.c.channel_id == LOBBY_ID)
-    )
-    found = {row.channel_id: _member(row) for row in connection.execute(query)}
+    found = {row[0]: _member(row) for row in connection.execute(_MEMBERSHIPS, {"of_user": user_id})}
     found.setdefault(LOBBY_ID, Member(LOBBY_ID, user_id, None, 0))
     return found
 
@@ -171,11 +193,7 @@ def members_page(connection: sa.Connection, channel_id: int, after: int, size: i
             members.c.channel_id == channel_id, members.c.user_id > after, members.c.joined_at.is_not(None)
         )
     query = (
-        sa.select(*accounts.USER, *_MEMBER)
-        .select_from(source)
-        .where(condition)
-        .order_by(users.c.user_id)
-        .limit(size)
+        sa.select(*accounts.USER, *_MEMBER).select_from(source).where(condition).order_by(users.c.user_id).limit(size)
     )
     found = []
     for row in connection.execute(query):
@@ -210,9 +228,7 @@ def _maybe_member(channel_id: int, user_id: int, row: Sequence[object]) -> Membe
 
 def _row_of_member(connection: sa.Connection, channel_id: int, user_id: int) -> int | None:
     """How far a user had read, whether it is in the channel or was once; None when there is no row."""
-    query = sa.select(members.c.read_through).where(
-        members.c.channel_id == channel_id, members.c.user_id == user_id
-    )
+    query = sa.select(members.c.read_through).where(members.c.channel_id == channel_id, members.c.user_id == user_id)
     return connection.execute(query).scalar_one_or_none()
 
 

@@ -1,8 +1,15 @@
-"""Why a store cannot be opened. These are for the operator, at start; calls raise `madang.core.errors`."""
+"""Why a store cannot be opened, for the operator, at start; and the one refusal that the services have to know.
+
+Everything else that goes wrong in a call is one of `madang.core.errors`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+
+class NotUnique(Exception):
+    """A row was refused because another one has its unique key. Raised by the functions that say so."""
 
 
 class StoreError(Exception):
@@ -19,7 +26,7 @@ class StoreLocked(StoreError):
 
     def __str__(self) -> str:
         by = f" (process {self.holder})" if self.holder else ""
-        return f"another server{by} uses the data directory {self.directory}; stop it first, or choose another with --data"
+        return f"another server{by} uses the data directory {self.directory}; stop it, or choose another with --data"
 
 
 class StoreForeign(StoreError):

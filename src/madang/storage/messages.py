@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from madang.core.models import Changes, Content, Message
 from madang.storage.schema import channels, messages
-from madang.storage.transaction import Transaction
+from madang.storage.transaction import Transaction, unique
 
 _CONTENT = {content.value: content for content in Content}
 
@@ -42,23 +42,22 @@ _CHANGED = (
 
 
 def insert(transaction: Transaction, rows: Sequence[tuple[Message, bytes | None]]) -> None:
-    """Insert messages, each with its request_id. Raises IntegrityError when an author's request_id is there already."""
-    transaction.connection.execute(
-        _INSERT,
-        [
-            {
-                "channel_id": message.channel_id,
-                "sequence": message.sequence,
-                "version": message.version,
-                "author_id": message.author_id,
-                "created_at": message.created_at,
-                "content": message.content.value,
-                "text": message.text,
-                "request_id": request_id,
-            }
-            for message, request_id in rows
-        ],
-    )
+    """Insert messages, each with its request_id. Raises NotUnique when an author's request_id is there already."""
+    values = [
+        {
+            "channel_id": message.channel_id,
+            "sequence": message.sequence,
+            "version": message.version,
+            "author_id": message.author_id,
+            "created_at": message.created_at,
+            "content": message.content.value,
+            "text": message.text,
+            "request_id": request_id,
+        }
+        for message, request_id in rows
+    ]
+    with unique():
+        transaction.connection.execute(_INSERT, values)
 
 
 def set_heads(transaction: Transaction, heads: dict[int, int]) -> None:
@@ -116,9 +115,7 @@ def changed(connection: sa.Connection, channel_id: int, after: int, most: int, m
     The head is read first: a message that changes between the two reads then belongs to the next range, not to none.
     """
     end = head(connection, channel_id)
-    rows = connection.execute(
-        _CHANGED, {"of_channel": channel_id, "after": after, "head": end, "most": most}
-    ).all()
+    rows = connection.execute(_CHANGED, {"of_channel": channel_id, "after": after, "head": end, "most": most}).all()
     found = [_message(row) for row in rows]
     size = 0
     for count, message in enumerate(found, 1):

@@ -1,4 +1,4 @@
-"""Bring a data file to this version's schema, or say why that cannot be. A copy is put aside before anything is changed."""
+"""Bring a data file to this version's schema, or say why that cannot be. A copy is put aside before it is changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _FILE_HEADER = b"SQLite format 3\x00"
 def check_file(path: Path) -> str | None:
     """The revision of an existing data file; None for one that is yet to be made.
 
-    Raises StoreForeign for a file that is not ours, StoreNewer for one that is from a newer version. Reads only.
+    Raises StoreForeign for a file that is not ours, StoreNewer for one that is from a newer version, and
+    sqlite3.OperationalError where the system fails. Reads only.
     """
     if not path.exists() or path.stat().st_size == 0:
         return None
@@ -34,11 +35,13 @@ def check_file(path: Path) -> str | None:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             (mark,) = connection.execute("PRAGMA application_id").fetchone()
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not tables:
+            if not tables and mark in (0, APPLICATION_ID):
                 return None
             if mark != APPLICATION_ID or "alembic_version" not in tables:
                 raise StoreForeign(path, "it is the SQLite file of another program")
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError:  # it cannot be read now, whosever it is
+        raise
     except sqlite3.DatabaseError as error:
         raise StoreForeign(path, str(error)) from error
     if revision > HEAD:
@@ -47,7 +50,7 @@ def check_file(path: Path) -> str | None:
 
 
 def copy_aside(path: Path, revision: str) -> Path:
-    """Copy a data file, with whatever its write-ahead log holds, to `NAME.before-HEAD`; the copy's path."""
+    """Copy a data file, with whatever its write-ahead log holds, to `NAME.schema-REVISION`; the copy's path."""
     target = path.with_name(f"{path.name}.schema-{revision}")
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)

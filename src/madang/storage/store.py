@@ -40,9 +40,7 @@ class Store:
         self._writer = writer
         self._lock = lock
 
-    async def write(
-        self, operation: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def write(self, operation: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `operation(transaction, …)` with the next group; return when it is on disk. Raises what it raises."""
 
         def bound(transaction: Transaction) -> T:
@@ -50,9 +48,7 @@ class Store:
 
         return await self._writer.run(bound)
 
-    async def read(
-        self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` on a reader."""
 
         def bound(connection: sa.Connection) -> T:

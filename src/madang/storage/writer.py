@@ -1,4 +1,4 @@
-"""Group commit: whatever arrives while a commit runs is stored by the next one, so durability is paid once for the group."""
+"""Group commit: what arrives while a commit runs is stored by the next one; durability is paid once for the group."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Draft, Message
 from madang.storage.database import Database
+from madang.storage.errors import NotUnique
 from madang.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ Appended = Message | MadangError
 
 Append = Callable[[Transaction, Sequence[Draft]], list[Appended]]
 """Stores drafts in their order, and says of each what became of it. Unless the transaction is `careful` it may raise
-IntegrityError at a repeat; the group is then run again, carefully."""
+NotUnique at a repeat; the group is then run again, carefully."""
 
 Operation = Callable[[Transaction], T]
 
@@ -35,7 +35,7 @@ MAX_GROUP = 2_000
 
 
 class Writer:
-    """The one place that writes. Operations and drafts wait here, and leave in groups, in the order in which they came."""
+    """The one place that writes. Operations and drafts wait here, and leave in groups, in the order of their coming."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Writer:
         try:
             try:
                 events, outcomes, appended = await self._database.write(partial(work, False))
-            except IntegrityError:
+            except NotUnique:
                 events, outcomes, appended = await self._database.write(partial(work, True))
         except Exception as error:
             failure = error if isinstance(error, MadangError) else Internal()

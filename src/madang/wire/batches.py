@@ -1,8 +1,9 @@
 """Changes as bytes that are made once and joined for each reader.
 
-Protobuf lets serialised messages be joined: two byte strings that hold fields of the same message, one after the other,
-hold all of them. So a *segment* (the messages of one commit, as fields of a ChannelBatch) is encoded once; a *batch* for
-a reader is a header, the range, followed by the segments in it; and a response is one batch after the other.
+Protobuf lets serialised messages be joined: two byte strings that hold fields of the same message, one after the
+other, hold all of them. So a *segment* (the messages of one commit, as fields of a ChannelBatch) is encoded once; a
+*batch* for a reader is a header, the range, followed by the segments in it; and a response is one batch after the
+other.
 """
 
 from __future__ import annotations

@@ -9,5 +9,6 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     compare_type=False,
+    transactional_ddl=True,
 )
 context.run_migrations()
