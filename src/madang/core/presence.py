@@ -33,6 +33,7 @@ class Presence:
 class _Entry:
     wanted: Status = Status.ONLINE
     holds: int = 0
+    graceful: bool = True
     lease_until: int = 0
     seen_at: int = 0
     shown: Status = Status.OFFLINE
@@ -53,6 +54,7 @@ class PresenceTable:
         """A stream of the user's opened."""
         entry = self._entries.setdefault(user_id, _Entry())
         entry.holds += 1
+        entry.graceful = True
         entry.seen_at = now
         self._show(user_id, entry, now)
 
@@ -61,7 +63,8 @@ class PresenceTable:
         entry = self._entries[user_id]
         entry.holds -= 1
         entry.seen_at = now
-        self._extend(user_id, entry, now + self._grace)
+        if entry.graceful:
+            self._extend(user_id, entry, now + self._grace)
         self._show(user_id, entry, now)
 
     def beat(self, user_id: int, now: int) -> None:
@@ -78,11 +81,15 @@ class PresenceTable:
         self._show(user_id, entry, now)
 
     def drop(self, user_id: int, now: int) -> None:
-        """The user is gone for good (signed out): no lease and no grace, whatever streams are still closing."""
+        """The user signed out: no lease, and no grace for the streams that are about to close.
+
+        Whoever is signed in on another device stays here by the streams of that device.
+        """
         entry = self._entries.get(user_id)
         if entry is None:
             return
         entry.lease_until = 0
+        entry.graceful = False
         self._show(user_id, entry, now)
 
     def expire(self, now: int) -> None:

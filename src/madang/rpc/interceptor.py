@@ -98,8 +98,9 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                 await abort(context, error)
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
-            except Exception:
-                if not context.done():
+            except Exception as error:
+                # gRPC could not write, or is about to say so: the client has gone.
+                if not context.done() and not isinstance(error, grpc.aio.InternalError):
                     _log.exception("%s failed", method)
                 await abort(context, Internal())
 

@@ -44,6 +44,7 @@ class PostStream:
         self._answered = asyncio.Event()
         self._ended: MadangError | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._latest: asyncio.Future[list[Message | MadangError]] | None = None
 
     async def run(self) -> None:
         """Serve the stream until the client has said all, and has heard all. Raises what ends it."""
@@ -102,12 +103,12 @@ class PostStream:
         return _Posted(request, refused, self._store(drafts))
 
     def _store(self, drafts: list[Draft]) -> asyncio.Future[list[Message | MadangError]]:
-        try:
-            return self._channel.post(drafts)
-        except MadangError as error:  # overloaded, or shutting down: the messages are refused, the stream goes on
-            refused: asyncio.Future[list[Message | MadangError]] = asyncio.get_running_loop().create_future()
-            refused.set_result([error] * len(drafts))
-            return refused
+        """Hand the drafts over. Raises, and so ends the stream, when drafts before them failed: none may overtake."""
+        latest = self._latest
+        if latest is not None and latest.done() and (failure := latest.exception()) is not None:
+            raise failure
+        self._latest = self._channel.post(drafts)
+        return self._latest
 
     def _draft(self, send: pb.SendRequest) -> Draft:
         if not send.request_id:

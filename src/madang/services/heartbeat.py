@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from madang.bus.base import Bus
 from madang.core.errors import MadangError
-from madang.core.events import PresenceChanged
+from madang.core.events import PresenceChanged, SessionEnded
 from madang.core.paging import decode_token, encode_token, page_size
 from madang.core.presence import Presence, PresenceTable, Status
 
@@ -29,6 +29,7 @@ class HeartbeatService:
         self._watches: dict[Watch, None] = {}
         self._tell_soon: asyncio.Handle | None = None
         bus.subscribe(PresenceChanged, self._on_presence)
+        bus.subscribe(SessionEnded, self._on_session_ended)
 
     @contextmanager
     def held(self, user_id: int) -> Iterator[None]:
@@ -105,6 +106,9 @@ class HeartbeatService:
         changes = self._table.changes()
         if changes:
             self._bus.publish(PresenceChanged(tuple(changes)))
+
+    def _on_session_ended(self, event: SessionEnded) -> None:
+        self.gone(event.user_id)
 
     def _on_presence(self, event: PresenceChanged) -> None:
         for watch in self._watches:

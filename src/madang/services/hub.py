@@ -113,6 +113,7 @@ class Cursor:
             self.left.add(event.channel_id)
         if event.joined and self._follow and event.channel_id not in self.positions:
             self._notices.opened[event.channel_id] = event.position
+            self._notices.closed.pop(event.channel_id, None)  # left and came back: only where it is now counts
             self.watch(event.channel_id, event.position)
             self._stir()
         elif not event.joined and event.channel_id in self.positions:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from madang.core import policy
 from madang.core.errors import ChannelNotFound, MadangError, RequestIdReused
-from madang.core.models import LOBBY_ID, Changes, Channel, Content, Draft, Message
+from madang.core.models import Changes, Channel, Content, Draft, Message
 from madang.core.policy import Action
 from madang.storage import directory, messages
 from madang.storage.transaction import Transaction
@@ -53,10 +53,8 @@ class _Group:
     def __init__(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
         connection = transaction.connection
         pairs = {(draft.channel_id, draft.author_id) for draft in drafts}
-        found = directory.get_many(connection, {channel_id for channel_id, _ in pairs})
-        inside = {pair for pair in pairs if pair[0] != LOBBY_ID}
+        found, self._members = directory.places(connection, pairs)
         self._transaction = transaction
-        self._members = directory.memberships(connection, inside) if inside else set()
         self._places = {key: _Place(channel, channel.sequence) for key, channel in found.items()}
         self._rows: list[tuple[Message, bytes | None]] = []
         self._seen: dict[tuple[int, bytes], Message] = {}

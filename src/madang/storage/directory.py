@@ -28,10 +28,19 @@ _MAX_BLOCK = 256
 
 # What every commit asks is built once: to build a statement takes longer than to run it.
 _BY_IDS = sa.select(*_CHANNEL).where(channels.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
-_JOINED = sa.select(members.c.channel_id, members.c.user_id).where(
-    members.c.channel_id.in_(sa.bindparam("channel_ids", expanding=True)),
-    members.c.user_id.in_(sa.bindparam("user_ids", expanding=True)),
-    members.c.joined_at.is_not(None),
+_PLACES = (
+    sa.select(*_CHANNEL, members.c.user_id)
+    .select_from(
+        channels.outerjoin(
+            members,
+            sa.and_(
+                members.c.channel_id == channels.c.channel_id,
+                members.c.user_id.in_(sa.bindparam("user_ids", expanding=True)),
+                members.c.joined_at.is_not(None),
+            ),
+        )
+    )
+    .where(channels.c.channel_id.in_(sa.bindparam("channel_ids", expanding=True)))
 )
 _ONE_MEMBER = sa.select(*_MEMBER).where(
     members.c.channel_id == sa.bindparam("of_channel"), members.c.user_id == sa.bindparam("of_user")
@@ -117,13 +126,23 @@ def place(connection: sa.Connection, channel_id: int, user_id: int) -> tuple[Cha
     return get(connection, channel_id), member(connection, channel_id, user_id)
 
 
-def memberships(connection: sa.Connection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Which of the (channel_id, user_id) pairs are memberships, the lobby's not counted; and maybe some others."""
-    found: set[tuple[int, int]] = set()
+def places(
+    connection: sa.Connection, pairs: Iterable[tuple[int, int]]
+) -> tuple[dict[int, Channel], set[tuple[int, int]]]:
+    """The channels of the (channel_id, user_id) pairs, and which of the pairs are memberships, the lobby's not counted.
+
+    Maybe some memberships too that were not asked for.
+    """
+    found: dict[int, Channel] = {}
+    inside: set[tuple[int, int]] = set()
+    width = len(_CHANNEL)
     for channel_ids, user_ids in _blocks(sorted(pairs)):
-        asked = {"channel_ids": list(channel_ids), "user_ids": list(user_ids)}
-        found.update((row[0], row[1]) for row in connection.execute(_JOINED, asked))
-    return found
+        for row in connection.execute(_PLACES, {"channel_ids": list(channel_ids), "user_ids": list(user_ids)}):
+            if row[0] not in found:
+                found[row[0]] = _channel(row[:width])
+            if row[width] is not None:
+                inside.add((row[0], row[width]))
+    return found, inside
 
 
 def _blocks(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[set[int], set[int]]]:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from madang.core.models import Changes, Content, Message
+from madang.storage.bulk import insert_rows, set_by_key
 from madang.storage.schema import channels, messages
 from madang.storage.transaction import Transaction, unique
 
@@ -21,12 +22,6 @@ _COLUMNS = (
     messages.c.created_at,
     messages.c.content,
     messages.c.text,
-)
-_INSERT = sa.insert(messages)
-_SET_HEAD = (
-    sa.update(channels)
-    .where(channels.c.channel_id == sa.bindparam("of_channel"))
-    .values(sequence=sa.bindparam("new_head"))
 )
 _HEAD = sa.select(channels.c.sequence).where(channels.c.channel_id == sa.bindparam("of_channel"))
 _CHANGED = (
@@ -43,28 +38,14 @@ _CHANGED = (
 
 def insert(transaction: Transaction, rows: Sequence[tuple[Message, bytes | None]]) -> None:
     """Insert messages, each with its request_id. Raises NotUnique when an author's request_id is there already."""
-    values = [
-        {
-            "channel_id": message.channel_id,
-            "sequence": message.sequence,
-            "version": message.version,
-            "author_id": message.author_id,
-            "created_at": message.created_at,
-            "content": message.content.value,
-            "text": message.text,
-            "request_id": request_id,
-        }
-        for message, request_id in rows
-    ]
+    values = [(*message[:5], message.content.value, message.text, request_id) for message, request_id in rows]
     with unique():
-        transaction.connection.execute(_INSERT, values)
+        insert_rows(transaction.connection, messages, values)
 
 
 def set_heads(transaction: Transaction, heads: dict[int, int]) -> None:
     """Set the head of each channel: channel_id to sequence."""
-    transaction.connection.execute(
-        _SET_HEAD, [{"of_channel": channel_id, "new_head": head} for channel_id, head in heads.items()]
-    )
+    set_by_key(transaction.connection, channels.c.channel_id, channels.c.sequence, list(heads.items()))
 
 
 def by_request(transaction: Transaction, request_ids: Iterable[bytes]) -> dict[tuple[int, bytes], Message]:

@@ -32,7 +32,7 @@ def check_file(path: Path) -> str | None:
         if file.read(len(_FILE_HEADER)) != _FILE_HEADER:
             raise StoreForeign(path, "it is not an SQLite file")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             (mark,) = connection.execute("PRAGMA application_id").fetchone()
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables and mark in (0, APPLICATION_ID):

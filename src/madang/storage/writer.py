@@ -122,7 +122,9 @@ class Writer:
         except Exception as error:
             failure = error if isinstance(error, MadangError) else Internal()
             failure.__cause__ = failure.__cause__ or error
-            for _, future in (*operations, *posts):
+            # Drafts that wait behind those that failed must not overtake them: they fail too, and are sent again.
+            waiting, self._drafts, self._waiting = self._drafts, [], 0
+            for _, future in (*operations, *posts, *waiting):
                 if not future.done():
                     future.set_exception(failure)
             return

@@ -1,0 +1,159 @@
+"""Channels and people: the Lobby's calls, and what is remembered of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
+
+from madang.client.known import ChannelRef, Known, parse_ref
+from madang.client.transport import Transport
+from madang.core.errors import UserNotFound
+from madang.core.models import Channel, Member, User
+from madang.v1 import lobby_service_pb2 as pb
+from madang.wire.convert import channel_from_pb, member_from_pb, user_from_pb
+
+PAGE = 1000
+
+
+class ChannelInfo(NamedTuple):
+    """A channel, and the user's place in it; None when the user is not a member."""
+
+    channel: Channel
+    member: Member | None
+
+
+class _Page(Protocol):
+    @property
+    def next_page_token(self) -> str: ...
+
+
+Answer = TypeVar("Answer", bound=_Page)
+
+
+async def pages(fetch: Callable[[str], Awaitable[Answer]]) -> AsyncIterator[Answer]:
+    """All pages of a listing; `fetch` gets the page that a token stands for."""
+    token = ""
+    while True:
+        page = await fetch(token)
+        yield page
+        token = page.next_page_token
+        if not token:
+            return
+
+
+class Directory:
+    """Asks the Lobby, and remembers its answers."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.known = Known()
+        self._transport = transport
+
+    # Users.
+
+    async def meet(self, user_ids: Iterable[int]) -> None:
+        """Get those of the users that were not seen before."""
+        strangers = sorted({user_id for user_id in user_ids if user_id > 0 and not self.known.has_user(user_id)})
+        for start in range(0, len(strangers), PAGE):
+            request = pb.BatchGetUsersRequest(user_ids=strangers[start : start + PAGE])
+            answer = await self._transport.call(self._transport.lobby.BatchGetUsers, request)
+            for user in answer.users:
+                self.known.user_is(user_from_pb(user))
+
+    async def name(self, user_id: int) -> str:
+        """A user's handle. Raises UserNotFound."""
+        await self.meet((user_id,))
+        if not self.known.has_user(user_id):
+            raise UserNotFound(user=user_id)
+        return self.known.user(user_id).handle
+
+    async def user(self, ref: int | str) -> User:
+        """A user by id or by handle, asked anew."""
+        request = pb.GetUserRequest(user_id=ref) if isinstance(ref, int) else pb.GetUserRequest(handle=ref)
+        answer = await self._transport.call(self._transport.lobby.GetUser, request)
+        return self.known.user_is(user_from_pb(answer.user))
+
+    async def users(self) -> list[User]:
+        """All users, by id."""
+
+        async def fetch(token: str) -> pb.ListUsersResponse:
+            request = pb.ListUsersRequest(page_size=PAGE, page_token=token)
+            return await self._transport.call(self._transport.lobby.ListUsers, request)
+
+        return [self.known.user_is(user_from_pb(user)) async for page in pages(fetch) for user in page.users]
+
+    # Channels.
+
+    async def channel_id(self, ref: ChannelRef) -> int:
+        """A channel's id; asks the server for a name that was not seen before. Raises ChannelNotFound."""
+        known = self.known.id_of(ref)
+        return known if isinstance(known, int) else (await self.channel(known)).channel.channel_id
+
+    async def channel(self, ref: ChannelRef) -> ChannelInfo:
+        """A channel and the user's place in it, asked anew."""
+        target = parse_ref(ref)
+        request = (
+            pb.GetChannelRequest(channel_id=target) if isinstance(target, int) else pb.GetChannelRequest(name=target)
+        )
+        answer = await self._transport.call(self._transport.lobby.GetChannel, request)
+        return self._info(answer)
+
+    async def channels(self, *, joined_only: bool, include_archived: bool) -> list[ChannelInfo]:
+        """The channels, by id."""
+
+        async def fetch(token: str) -> pb.ListChannelsResponse:
+            request = pb.ListChannelsRequest(
+                page_size=PAGE, page_token=token, joined_only=joined_only, include_archived=include_archived
+            )
+            return await self._transport.call(self._transport.lobby.ListChannels, request)
+
+        return [self._info(entry) async for page in pages(fetch) for entry in page.channels]
+
+    async def create(self, name: str, topic: str) -> Channel:
+        """Make a channel."""
+        request = pb.CreateChannelRequest(name=name.removeprefix("#"), topic=topic)
+        answer = await self._transport.call(self._transport.lobby.CreateChannel, request)
+        return self.known.channel_is(channel_from_pb(answer.channel))
+
+    async def update(self, ref: ChannelRef, name: str | None, topic: str | None) -> Channel:
+        """Rename a channel, or change its topic."""
+        request = pb.UpdateChannelRequest(channel_id=await self.channel_id(ref), name=name, topic=topic)
+        answer = await self._transport.call(self._transport.lobby.UpdateChannel, request)
+        return self.known.channel_is(channel_from_pb(answer.channel))
+
+    async def archive(self, ref: ChannelRef) -> Channel:
+        """Make a channel read-only."""
+        request = pb.ArchiveChannelRequest(channel_id=await self.channel_id(ref))
+        answer = await self._transport.call(self._transport.lobby.ArchiveChannel, request)
+        return self.known.channel_is(channel_from_pb(answer.channel))
+
+    async def unarchive(self, ref: ChannelRef) -> Channel:
+        """Bring a channel back."""
+        request = pb.UnarchiveChannelRequest(channel_id=await self.channel_id(ref))
+        answer = await self._transport.call(self._transport.lobby.UnarchiveChannel, request)
+        return self.known.channel_is(channel_from_pb(answer.channel))
+
+    async def join(self, ref: ChannelRef) -> Channel:
+        """Become a member."""
+        request = pb.JoinChannelRequest(channel_id=await self.channel_id(ref))
+        answer = await self._transport.call(self._transport.lobby.JoinChannel, request)
+        return self.known.channel_is(channel_from_pb(answer.channel))
+
+    async def leave(self, ref: ChannelRef) -> None:
+        """Be a member no more."""
+        request = pb.LeaveChannelRequest(channel_id=await self.channel_id(ref))
+        await self._transport.call(self._transport.lobby.LeaveChannel, request)
+
+    async def members(self, ref: ChannelRef) -> list[tuple[Member, User]]:
+        """A channel's members, by user id."""
+        channel_id = await self.channel_id(ref)
+
+        async def fetch(token: str) -> pb.ListMembersResponse:
+            request = pb.ListMembersRequest(channel_id=channel_id, page_size=PAGE, page_token=token)
+            return await self._transport.call(self._transport.lobby.ListMembers, request)
+
+        entries = [entry async for page in pages(fetch) for entry in page.members]
+        return [(member_from_pb(entry.member), self.known.user_is(user_from_pb(entry.user))) for entry in entries]
+
+    def _info(self, entry: pb.GetChannelResponse | pb.ChannelEntry) -> ChannelInfo:
+        channel = self.known.channel_is(channel_from_pb(entry.channel))
+        return ChannelInfo(channel, member_from_pb(entry.self) if entry.HasField("self") else None)

@@ -1,0 +1,215 @@
+"""Sends the outbox over one Post stream: in order, as lists of what gathered meanwhile, again after every break."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import grpc
+
+from madang.client.backoff import Backoff
+from madang.client.directory import Directory
+from madang.client.errors import from_rpc, from_status, is_passing
+from madang.client.line import Line, Lost
+from madang.client.outbox import Outbox
+from madang.client.outgoing import Outgoing, Receipt
+from madang.client.transport import Transport
+from madang.core.errors import (
+    Internal,
+    MadangError,
+    ResourceExhausted,
+    ServerUnreachable,
+    Unauthenticated,
+    Unavailable,
+)
+from madang.v1 import channel_service_pb2 as pb
+from madang.v1.resources_pb2 import Message
+from madang.wire.convert import micros
+
+if TYPE_CHECKING:
+    from madang.client.transport import PostCall
+
+LIST_LENGTH = 200
+"""How many messages go in one list at most."""
+LIST_BYTES = 256 << 10
+"""How many bytes of text go in one list at most."""
+WINDOW = 1000
+"""How many messages are on their way at most; fewer while the server refuses some for being too many."""
+IDLE = 30.0
+"""After how many seconds without a message the stream is closed, to cost the server nothing."""
+
+
+class Sender:
+    """Moves messages from `outbox.ready` to their verdicts."""
+
+    def __init__(self, transport: Transport, directory: Directory, outbox: Outbox, line: Line, lost: Lost) -> None:
+        self._transport = transport
+        self._directory = directory
+        self._outbox = outbox
+        self._line = line
+        self._lost = lost
+        self._backoff = Backoff()
+        self._flight: dict[str, Outgoing] = {}
+        self._again: list[Outgoing] = []
+        self._held: MadangError | None = None
+        self._left = 0
+        self._window = WINDOW
+
+    async def run(self) -> None:
+        """Send for ever. Raises Unauthenticated when the session has ended."""
+        while True:
+            await self._outbox.wait_ready()
+            try:
+                await self._send()
+            except (Unavailable, ResourceExhausted, Internal) as error:
+                delay = self._backoff.next(error.retry_after)
+                if not isinstance(error, ResourceExhausted):
+                    self._lost(error, delay)
+                await self._line.rest(delay, error)
+
+    async def _send(self) -> None:
+        """Send until the stream ends. Raises what makes it worth to try again later, and what ends the session."""
+        if not await self._find_channel():
+            return
+        error = await self._stream()
+        if error is None:
+            return
+        if is_passing(error) or isinstance(error, Unauthenticated):
+            raise error
+        if not self._left:  # refused for nothing that was sent: later, then
+            raise Internal from error
+        await self._one_by_one(self._left)
+
+    async def _find_channel(self) -> bool:
+        """Look up the name of the channel that the next message is for, if that is all that is known."""
+        outgoing = self._outbox.ready[0]
+        if self._has_channel(outgoing):
+            return True
+        try:
+            outgoing.channel_id = await self._directory.channel_id(outgoing.channel_name)
+        except MadangError as error:
+            self._refuse_first(error)
+            return False
+        return True
+
+    def _has_channel(self, outgoing: Outgoing) -> bool:
+        if not outgoing.channel_id:
+            found = self._directory.known.id_of(outgoing.channel_name)
+            outgoing.channel_id = found if isinstance(found, int) else 0
+        return outgoing.channel_id != 0
+
+    async def _one_by_one(self, count: int) -> None:
+        """Send the next messages each on its own: the stream was refused for one of them, and did not say which."""
+        for _ in range(count):
+            outgoing = self._outbox.ready[0]
+            request = pb.SendRequest(channel_id=outgoing.channel_id, text=outgoing.text, request_id=outgoing.request_id)
+            try:
+                answer = await self._transport.call(self._transport.channel.Send, request)
+            except MadangError as error:
+                self._refuse_first(error)
+            else:
+                self._outbox.ready.popleft()
+                self._stored(outgoing, answer.message)
+
+    def _refuse_first(self, error: MadangError) -> None:
+        if is_passing(error) or isinstance(error, Unauthenticated):
+            raise error
+        self._outbox.fail(self._outbox.ready.popleft(), error)
+
+    # One stream.
+
+    async def _stream(self) -> MadangError | None:
+        """Send until the stream ends; return why it did. What has no verdict then is ready again."""
+        call = self._transport.post()
+        try:
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(self._write(call))
+                error = await self._read(call)
+                writer.cancel()
+        finally:
+            call.cancel()
+            held = self._land_all()
+        if error is None and held is None and self._left:
+            return ServerUnreachable(target=self._transport.target, problem="the server ended the stream")
+        return error or held
+
+    def _land_all(self) -> MadangError | None:
+        """Make ready again what has no verdict; return why the stream was held, if it was."""
+        left = [*self._again, *self._flight.values()]
+        self._outbox.ready.extendleft(reversed(left))
+        self._left = len(left)
+        held, self._held = self._held, None
+        self._again.clear()
+        self._flight.clear()
+        return held
+
+    async def _write(self, call: PostCall) -> None:
+        try:
+            while await self._wait_for_work():
+                await call.write(self._next_list())
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the reader is told why the stream ended
+
+    async def _wait_for_work(self) -> bool:
+        """Whether there is something to write, and room for it; no, when the stream is to be closed."""
+        ready, flight = self._outbox.ready, self._flight
+        try:
+            async with asyncio.timeout(IDLE):
+                while not ready or len(flight) >= self._window:
+                    if self._held is not None:
+                        return False
+                    await self._outbox.wait_news()
+        except TimeoutError:
+            return False
+        return self._held is None and self._has_channel(ready[0])
+
+    def _next_list(self) -> pb.PostRequest:
+        request = pb.PostRequest()
+        add, ready, flight = request.sends.add, self._outbox.ready, self._flight
+        room, size = min(LIST_LENGTH, self._window - len(flight)), 0
+        while ready and room and self._has_channel(ready[0]):
+            outgoing = ready[0]
+            size += outgoing.size
+            if size > LIST_BYTES:
+                break
+            ready.popleft()
+            room -= 1
+            flight[outgoing.request_id] = outgoing
+            add(channel_id=outgoing.channel_id, text=outgoing.text, request_id=outgoing.request_id)
+        return request
+
+    async def _read(self, call: PostCall) -> MadangError | None:
+        try:
+            async for response in call:
+                self._line.up()
+                for result in response.results:
+                    self._land(result)
+                self._outbox.wake()  # there is room again
+        except grpc.aio.AioRpcError as error:
+            return from_rpc(error, self._transport.target)
+        return None
+
+    def _land(self, result: pb.PostResult) -> None:
+        outgoing = self._flight.pop(result.request_id, None)
+        if outgoing is None:
+            return
+        if result.HasField("stored"):
+            self._stored(outgoing, result.stored)
+        else:
+            self._refused(outgoing, from_status(result.error))
+
+    def _stored(self, outgoing: Outgoing, stored: pb.Receipt | Message) -> None:
+        self._backoff.reset()
+        self._window = min(WINDOW, self._window + 1)
+        created_at = micros(stored.create_time)
+        self._outbox.settle(outgoing, Receipt(stored.channel_id, stored.sequence, created_at, outgoing.request_id))
+
+    def _refused(self, outgoing: Outgoing, error: MadangError) -> None:
+        """A verdict, or a reason to hold back: what follows must not overtake what is to be sent again."""
+        if is_passing(error):
+            self._again.append(outgoing)
+            self._held = error
+            self._window = max(1, self._window // 2)  # at a limit, what is sent too early is sent for nothing
+        else:
+            self._outbox.fail(outgoing, error)
