@@ -9,7 +9,7 @@ import resource
 import sys
 import threading
 
-SWITCH_INTERVAL = float(os.environ.get("SWI","0.0005"))
+SWITCH_INTERVAL = 0.0001
 """How long the event loop may hold the interpreter while the store's thread waits for it, seconds.
 
 Python's default is 5 ms; a loop that lets go of it more often than that, and takes it back at once, as a busy one does,

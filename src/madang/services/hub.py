@@ -30,7 +30,10 @@ from madang.storage.store import Store
 from madang.wire.batches import encode_batch, encode_segment
 
 PAGE = 200
-PAGE_BYTES = 256 * 1024
+PAGE_BYTES = 128 * 1024
+HISTORY_REST = 1.5
+"""After a page from the store, no other is read for this many times as long as it took: catching up is the work of many
+pages, and must not be felt by those who talk."""
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Cursor:
     def watch(self, channel_id: int, position: int) -> None:
         """Read the channel from the position on."""
         self.positions[channel_id] = position
-        if self._hub.add_reader(channel_id, self) > position:
+        if self._hub.add_reader(channel_id, self, position) > position:
             self.wake(channel_id)
 
     def has_left(self, channel_id: int) -> bool:
@@ -189,6 +192,7 @@ class Hub:
         self._turns = Turns(rest)
         self._timer: asyncio.TimerHandle | None = None
         self._loads: dict[tuple[int, int], asyncio.Task[tuple[bytes, int]]] = {}
+        self._history = asyncio.Semaphore()
         self._store: Store | None = None
         bus.subscribe(ChannelChanged, self._on_changes)
         bus.subscribe(MembershipChanged, self._on_membership)
@@ -215,11 +219,14 @@ class Hub:
         if not cursors:
             del self._by_user[cursor.user_id]
 
-    def add_reader(self, channel_id: int, cursor: Cursor) -> int:
-        """Wake the cursor for the channel's news; the head as far as it is known here."""
+    def add_reader(self, channel_id: int, cursor: Cursor, position: int) -> int:
+        """Wake the cursor for the channel's news; the head as far as it is known here.
+
+        A new ring takes the reader's position for the head; `advance` tells it better.
+        """
         ring = self.rings.get(channel_id)
         if ring is None:
-            ring = self.rings[channel_id] = Ring(channel_id, 0)
+            ring = self.rings[channel_id] = Ring(channel_id, position)
             self._readers[channel_id] = {}
         self._readers[channel_id][cursor] = None
         return ring.head
@@ -267,8 +274,14 @@ class Hub:
         return self._store
 
     async def _load(self, channel_id: int, position: int) -> tuple[bytes, int]:
-        changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES)
-        segment = encode_segment(changes.messages)
+        await self._history.acquire()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES)
+            segment = encode_segment(changes.messages)
+        finally:
+            loop.call_later((loop.time() - began) * HISTORY_REST, self._history.release)
         return encode_batch(channel_id, changes.after, changes.through, [segment]), changes.through
 
     def _loaded(self, key: tuple[int, int], task: asyncio.Task[tuple[bytes, int]]) -> None:
