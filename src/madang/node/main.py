@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import signal
 import sys
 
@@ -51,9 +52,14 @@ def _greeting(node: Node) -> str:
     lines = [f"madang: listening on {node.listen}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
     server = "" if node.listen.port == 50050 else f" --server {node.listen}"
-    lines.append(f"        join from another terminal:  madang console{server}")
+    lines.append(f"        join from another terminal:  {_command()} console{server}")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """How the reader of the greeting calls this program."""
+    return "madang" if shutil.which("madang") else sys.argv[0]
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -1,0 +1,193 @@
+"""`madang console`: what is typed goes to the server, what happens there is printed.
+
+Three tasks, and nothing else runs:
+
+- *typed* takes one line after another, and carries it out;
+- *follow* takes one event after another into the view, and prints the lines that it gives;
+- *mark* tells the server now and then how far the user has read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from contextlib import aclosing, suppress
+
+from madang.client.client import Client
+from madang.core.errors import MadangError
+from madang.core.models import LOBBY_ID
+from madang.terminal import lines
+from madang.terminal.commands import Command, Invoke, Misread, Say, parse
+from madang.terminal.desk import Desk
+from madang.terminal.exits import CommandError, Exit, explain
+from madang.terminal.handlers import COMMANDS, Handler
+from madang.terminal.happenings import happened
+from madang.terminal.lines import Line
+from madang.terminal.options import read_options
+from madang.terminal.pending import Unsent
+from madang.terminal.safe import safe_line
+from madang.terminal.screen import PlainScreen, Screen
+from madang.terminal.signin import for_console
+from madang.terminal.view import View
+
+_PAST = 10
+_LAST_SENDS = 3.0
+_MARK_EVERY = 1.0
+_BESIDE = (
+    "Another console of {handle} is open here: this one is the same person, and keeps nothing on disk. "
+    "The option --name comes as somebody else."
+)
+_LAST_MARKS = 1.0
+
+
+class Console:
+    """One run of the line mode."""
+
+    def __init__(self, client: Client, view: View, screen: Screen, timeout: float) -> None:
+        """`timeout`: seconds that a command waits for the server."""
+        self._desk = Desk(client, view, screen)
+        self._client = client
+        self._view = view
+        self._timeout = timeout
+        self._marked: dict[int, int] = {}
+
+    async def run(self) -> int:
+        """Until the input ends or the user leaves; returns how many messages are not sent."""
+        await self._greet()
+        async with asyncio.TaskGroup() as tasks:
+            others = [tasks.create_task(self._follow()), tasks.create_task(self._mark())]
+            await self._take_lines()
+            for task in others:
+                task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_MARKS):
+                await self._mark_now()
+        return len(self._view.pending)
+
+    async def _greet(self) -> None:
+        """Where one is connected, as whom, what was said last, and how to go on."""
+        server, view = self._client.server, self._view
+        await self._desk.note(f"Madang {server.version} on {server.target}. You are {view.me.handle}.")
+        for channel, member in await self._client.channels():
+            view.channel_names.add(channel.name)
+            if member is not None:
+                view.enter(channel, channel.sequence, unread=channel.sequence - member.read_through)
+        missed = view.rooms[LOBBY_ID].unread
+        await self._desk.go_in(view.current, past=_PAST)
+        if missed > _PAST:
+            more = f"{missed - _PAST} more since you were last here"
+            await self._desk.note(f"{more}; /history {min(missed, 500)} shows them.")
+        await self._desk.say(*view.unread_lines())
+        await self._desk.note(f"Type to talk in #{view.current.name}. /help lists the commands, /quit leaves.")
+        for outgoing in self._client.pending:
+            view.sending(Unsent(outgoing.request_id, outgoing.channel_id, outgoing.text))
+
+    # What is typed
+
+    async def _take_lines(self) -> None:
+        async with aclosing(self._desk.screen.typed()) as typed:
+            async for line in typed:
+                await self._obey(line)
+                if self._desk.leaving:
+                    break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience()):
+                    await self._desk.settled()
+
+    def _patience(self) -> float:
+        """How many seconds to wait for what is still on its way: a script wants it sent, a person wants to go."""
+        if not self._desk.screen.interactive:
+            return self._timeout
+        return _LAST_SENDS if self._client.online else 0.0
+
+    async def _obey(self, line: str) -> None:
+        match parse(line, COMMANDS):
+            case Say(text):
+                await self._desk.post(self._view.current, text)
+            case Misread(hint):
+                await self._desk.say(*self._echo(line), lines.problem(hint))
+            case Invoke(command, argument):
+                await self._invoke(command, argument, line)
+
+    async def _invoke(self, command: Command[Handler], argument: str, line: str) -> None:
+        if command.name != "all":
+            await self._desk.say(*self._echo(line))
+        if not (command.offline or self._client.online):
+            return await self._desk.say(lines.problem("This needs the connection; it works again when that is back."))
+        name = self._view.current.name
+        try:
+            async with asyncio.timeout(self._timeout):
+                await command.handler(self._desk, argument)
+        except (MadangError, CommandError, TimeoutError) as error:
+            await self._desk.say(lines.problem(explain(error, channel=name, to_join=f"/join {name} joins it")))
+
+    def _echo(self, line: str) -> list[Line]:
+        """The typed line, where it was erased from the screen when it was taken."""
+        return [(("class:command", safe_line(f"> {line}")),)] if self._desk.screen.interactive else []
+
+    # What happens
+
+    async def _follow(self) -> None:
+        async for event in self._client.events():
+            if made := happened(self._view, event):
+                await self._desk.say(*made)
+            self._desk.changed()
+
+    # How far one has read
+
+    async def _mark(self) -> None:
+        while True:
+            await asyncio.sleep(_MARK_EVERY)
+            await self._mark_now()
+
+    async def _mark_now(self) -> None:
+        for room in list(self._view.rooms.values()):
+            channel_id = room.channel.channel_id
+            if self._client.online and room.last > self._marked.get(channel_id, 0):
+                with suppress(MadangError):
+                    await self._client.mark_read(channel_id, room.last)
+                    self._marked[channel_id] = room.last
+
+
+async def console(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    options = read_options(arguments)
+    async with for_console(options) as (client, keeps):
+        view = View(client.me)
+        screen = _screen(view)
+        _end_on_signals(screen)
+        if options.folder is not None and not keeps:
+            await screen.show([lines.note(_BESIDE.format(handle=client.me.handle))])
+        try:
+            unsent = await Console(client, view, screen, options.timeout).run()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        if unsent:
+            await screen.show([lines.note(_unsent_text(unsent, keeps))])
+    return Exit.NOT_NOW if unsent else Exit.DONE
+
+
+def _screen(view: View) -> Screen:
+    """A prompt where someone sits at a terminal, plain lines anywhere else."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+        return PlainScreen()
+    from madang.terminal.prompt import PromptScreen
+
+    return PromptScreen(view, COMMANDS)
+
+
+def _end_on_signals(screen: Screen) -> None:
+    """Let a signal from outside end the console as the user would, so that the terminal is put back."""
+    if screen.interactive:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(number, screen.close)
+
+
+def _unsent_text(unsent: int, keeps: bool) -> str:
+    what = "1 message is" if unsent == 1 else f"{unsent} messages are"
+    later = "The next console sends what is left." if keeps else "Nothing keeps what is left."
+    return f"{what} not sent yet. {later}"

@@ -1,0 +1,148 @@
+"""The console's commands: the table, and what carries each of them out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from madang.core.errors import ChannelNotFound
+from madang.core.models import LOBBY_ID, Channel
+from madang.core.presence import Status
+from madang.terminal import lines
+from madang.terminal.commands import Command, help_rows
+from madang.terminal.desk import Desk
+from madang.terminal.exits import CommandError, Exit
+from madang.terminal.listing import channel_lines
+from madang.terminal.people import show_present, show_users
+
+Handler = Callable[[Desk, str], Awaitable[None]]
+_HISTORY = 20
+_HISTORY_AT_MOST = 500
+
+
+async def say_in_lobby(desk: Desk, argument: str) -> None:
+    """`/all TEXT`."""
+    await desk.post(desk.view.rooms[LOBBY_ID].channel, argument)
+
+
+async def make_channel(desk: Desk, argument: str) -> None:
+    """`/make NAME [TOPIC]`."""
+    name, _, topic = argument.partition(" ")
+    await _go_in_new(desk, lambda: desk.client.create_channel(name.removeprefix("#"), topic.strip()))
+
+
+async def list_channels(desk: Desk, argument: str) -> None:
+    """`/list`."""
+    infos = await desk.client.channels()
+    desk.view.channel_names.update(info.channel.name for info in infos)
+    rows = channel_lines([(info.channel, info.member) for info in infos], desk.view.current_id)
+    await desk.print_table("Channels:", rows)
+
+
+async def join_channel(desk: Desk, argument: str) -> None:
+    """`/join NAME|ID`."""
+    if known := desk.view.find(argument):
+        return await desk.go_in(known)
+    try:
+        return await _go_in_new(desk, lambda: desk.client.join(argument))
+    except ChannelNotFound:
+        name = argument.removeprefix("#")
+        raise CommandError(f"there is no channel #{name}; /make {name} makes it", Exit.NOT_FOUND) from None
+
+
+async def leave_channel(desk: Desk, argument: str) -> None:
+    """`/leave [NAME]`. What was written there before goes out first."""
+    channel = _joined(desk, argument) if argument else desk.view.current
+    await desk.settled(channel.channel_id)
+    await desk.client.leave(channel)
+    await desk.say(*desk.view.leave(channel.channel_id))
+
+
+async def switch_channel(desk: Desk, argument: str) -> None:
+    """`/switch NAME`."""
+    await desk.go_in(_joined(desk, argument))
+
+
+async def change_handle(desk: Desk, argument: str) -> None:
+    """`/nick NAME`."""
+    await desk.say(*desk.view.user(await desk.client.set_handle(argument)))
+
+
+async def topic(desk: Desk, argument: str) -> None:
+    """`/topic [TEXT]`. A new topic is printed when it comes over the stream."""
+    channel = desk.view.current
+    if argument:
+        await desk.client.update_channel(channel, topic="" if argument == "-" else argument)
+    elif channel.topic:
+        await desk.note(f"#{channel.name} is about: {channel.topic}")
+    else:
+        await desk.note(f"#{channel.name} has no topic; /topic TEXT sets one.")
+
+
+async def show_history(desk: Desk, argument: str) -> None:
+    """`/history [N]`."""
+    limit = int(argument) if argument.isdecimal() else 0 if argument else _HISTORY
+    if not 0 < limit <= _HISTORY_AT_MOST:
+        raise CommandError(f"write a number from 1 to {_HISTORY_AT_MOST} after /history", Exit.REFUSED)
+    channel = desk.view.current
+    past = await desk.authored(await desk.client.history(channel, limit=limit))
+    title = lines.rule(f"the last {len(past)} messages of #{channel.name}")
+    await desk.say(title, *desk.view.past(channel, past), lines.rule("end of the history"))
+
+
+async def go_away(desk: Desk, argument: str) -> None:
+    """`/away`."""
+    await desk.client.set_status(Status.AWAY)
+    await desk.note("The others see you as away. /back ends it.")
+
+
+async def come_back(desk: Desk, argument: str) -> None:
+    """`/back`."""
+    await desk.client.set_status(Status.ONLINE)
+    await desk.note("The others see you as here.")
+
+
+async def show_help(desk: Desk, argument: str) -> None:
+    """`/help`."""
+    chat = [("TEXT", "say it in the current channel"), ("//TEXT", "say a text that begins with /")]
+    rows = [*chat, *help_rows(COMMANDS)]
+    await desk.print_table("What you can type:", lines.table(rows))
+
+
+async def leave_console(desk: Desk, argument: str) -> None:
+    """`/quit`."""
+    desk.leaving = True
+
+
+COMMANDS: tuple[Command[Handler], ...] = (
+    Command("all", "TEXT", "say something in the lobby", say_in_lobby, offline=True),
+    Command("make", "NAME [TOPIC]", "make a channel, and talk there", make_channel),
+    Command("list", "", "list the channels", list_channels, aliases=("channels",)),
+    Command("join", "NAME|ID", "join a channel, and talk there", join_channel),
+    Command("leave", "[NAME]", "leave the current channel, or another one", leave_channel, aliases=("part",)),
+    Command("switch", "NAME", "talk in another channel that you have joined", switch_channel),
+    Command("user", "[NAME|ID]", "who is where; a user, or the people of a channel", show_users, aliases=("users",)),
+    Command("who", "", "who of the current channel is here", show_present),
+    Command("topic", "[TEXT]", "show or set the channel's topic; - takes it away", topic),
+    Command("history", "[N]", f"show the last {_HISTORY}, or N, messages of the channel", show_history),
+    Command("nick", "NAME", "change your name", change_handle),
+    Command("away", "", "be seen as away", go_away),
+    Command("back", "", "be seen as here", come_back),
+    Command("help", "", "this list", show_help, aliases=("?",), offline=True),
+    Command("quit", "", "leave the console (so does Ctrl-D)", leave_console, aliases=("exit",), offline=True),
+)
+
+
+def _joined(desk: Desk, name: str) -> Channel:
+    channel = desk.view.find(name)
+    if channel is None:
+        plain = name.removeprefix("#")
+        raise CommandError(f"you are not in #{plain}; /join {plain} joins it", Exit.NOT_PERMITTED)
+    return channel
+
+
+async def _go_in_new(desk: Desk, get_in: Callable[[], Awaitable[Channel]]) -> None:
+    desk.view.hold()
+    try:
+        await desk.go_in(await get_in())
+    finally:
+        await desk.say(*desk.view.release())

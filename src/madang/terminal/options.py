@@ -1,0 +1,120 @@
+"""What every command takes: which server, who one is, where state is kept, how long to wait.
+
+The options may stand before or after the name of the command; the environment stands in for those that are not given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from madang.terminal.exits import CommandError, Exit
+from madang.terminal.places import (
+    DEFAULT_SERVER,
+    checked_handle,
+    server_address,
+    state_base,
+    state_folder,
+    system_handle,
+)
+
+T = TypeVar("T")
+DEFAULT_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The common options, complete and checked."""
+
+    server: str
+    """`host:port`."""
+    name: str
+    """The handle to be known by; the server may give another where it is taken."""
+    folder: Path | None
+    """Where this user of this server is kept; None: nowhere, everything ends with the command."""
+    timeout: float
+    """Seconds to wait for the server's answer."""
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the common options to a parser."""
+    group = parser.add_argument_group("options for every command")
+    absent = argparse.SUPPRESS  # so that an option before the command is not overwritten by a default after it
+    group.add_argument(
+        "--server",
+        metavar="HOST:PORT",
+        type=_checked(server_address),
+        default=absent,
+        help=f"the server; environment: MADANG_SERVER; default: {DEFAULT_SERVER}",
+    )
+    group.add_argument(
+        "--name",
+        metavar="HANDLE",
+        type=_checked(checked_handle),
+        default=absent,
+        help="who you are; environment: MADANG_NAME; default: your name on this computer",
+    )
+    group.add_argument(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        default=absent,
+        help="where to keep who you are and what is not sent yet, in a folder per server and name; "
+        "environment: MADANG_STATE; default: the system's place for such files",
+    )
+    group.add_argument(
+        "--ephemeral", action="store_true", default=absent, help="come as a new guest; keep nothing on this computer"
+    )
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_checked(_seconds),
+        default=absent,
+        help=f"how long to wait for an answer; default: {DEFAULT_TIMEOUT:g}",
+    )
+
+
+def read_options(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Options:
+    """The common options: from the command line, else the environment, else the defaults."""
+    given = vars(arguments)
+    server = given.get("server") or _from(environment, "MADANG_SERVER", server_address) or DEFAULT_SERVER
+    name = given.get("name") or _from(environment, "MADANG_NAME", checked_handle) or system_handle()
+    base = given.get("state") or _from(environment, "MADANG_STATE", Path) or state_base()
+    folder = None if given.get("ephemeral") else state_folder(base.expanduser(), server, name)
+    return Options(server, name, folder, given.get("timeout", DEFAULT_TIMEOUT))
+
+
+def _from(environment: Mapping[str, str], variable: str, read: Callable[[str], T]) -> T | None:
+    text = environment.get(variable)
+    if not text:
+        return None
+    try:
+        return read(text)
+    except ValueError as error:
+        raise CommandError(f"the environment variable {variable} is not right: {error}", Exit.USAGE) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise ValueError("a number of seconds above 0 is needed")
+    return seconds
+
+
+def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
+    """`read` as argparse wants it: with the reason in the error message."""
+
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert

@@ -1,0 +1,63 @@
+"""Who the user is and where that is kept, when the command line does not say."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import platformdirs
+
+DEFAULT_SERVER = "localhost:50050"
+_DEFAULT_PORT = "50050"
+_HANDLE_LENGTH = 32
+_HANDLE = re.compile(rf"[\w.-]{{1,{_HANDLE_LENGTH}}}")
+_UNFIT = re.compile(r"[^\w.@+=,-]")
+_SERVER = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(?::(?P<port>\d{1,5}))?")
+
+
+def server_address(text: str) -> str:
+    """`HOST:PORT`, with the default port where none is given; raises ValueError where it is neither."""
+    match = _SERVER.fullmatch(text)
+    port = (match and match["port"]) or _DEFAULT_PORT
+    if match is None or not 0 < int(port) < 65_536:
+        raise ValueError("a server is written HOST:PORT, for example chat.example.org:50050")
+    return f"{match['host']}:{port}"
+
+
+def checked_handle(text: str) -> str:
+    """The handle as it is; raises ValueError where the contract does not allow it."""
+    if not _HANDLE.fullmatch(text):
+        raise ValueError(f"a name is 1 to {_HANDLE_LENGTH} letters, digits, '-', '_' and '.'")
+    return text
+
+
+def handle_from(system_name: str) -> str:
+    """A name of the operating system as a handle: what is not allowed in one becomes `-`."""
+    allowed = re.sub(r"[^\w.-]+", "-", system_name).strip("-.")[:_HANDLE_LENGTH]
+    return allowed or "guest"
+
+
+def system_handle() -> str:
+    """The handle of the user at this computer."""
+    try:
+        return handle_from(getpass.getuser())
+    except (OSError, KeyError, ImportError):  # nobody has this user id
+        return "guest"
+
+
+def state_base() -> Path:
+    """Where state is kept by default."""
+    return platformdirs.user_state_path("madang", appauthor=False)
+
+
+def state_folder(base: Path, server: str, name: str) -> Path:
+    """The folder of one user of one server."""
+    return base / _folder(server) / _folder(name)
+
+
+def _folder(text: str) -> str:
+    """A text as a name of a folder: one for each text, whatever is in it, on every file system."""
+    quoted = _UNFIT.sub(lambda match: quote(match.group(), safe=""), text.casefold())
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted

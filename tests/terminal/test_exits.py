@@ -1,0 +1,61 @@
+"""Which error ends in which exit code, and how it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from madang.core import errors
+from madang.terminal.exits import MEANINGS, CommandError, Exit, code_of, epilog, explain
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ServerUnreachable(target="x", problem="y"), Exit.NOT_NOW),
+        (errors.Overloaded(problem="x", retry_after=1), Exit.NOT_NOW),
+        (TimeoutError(), Exit.NOT_NOW),
+        (errors.SessionRevoked(), Exit.NOT_SIGNED_IN),
+        (errors.NotAMember(channel_id=2), Exit.NOT_PERMITTED),
+        (errors.ChannelNotFound(channel="dev"), Exit.NOT_FOUND),
+        (errors.TextNotAllowed(problem="is empty"), Exit.REFUSED),
+        (errors.ChannelArchived(channel_id=2), Exit.REFUSED),
+        (errors.RequestIdReused(request_id="x"), Exit.REFUSED),
+        (errors.PositionBeyondHead(sequence=2, channel_id=2, head=1), Exit.REFUSED),
+        (errors.Internal(), Exit.FAILED),
+        (OSError(28, "No space left on device"), Exit.FAILED),
+        (CommandError("no", Exit.USAGE), Exit.USAGE),
+    ],
+)
+def test_codes(error: BaseException, code: Exit) -> None:
+    assert code_of(error) is code
+
+
+def test_every_error_of_the_tree_has_a_code_of_its_own_kind() -> None:
+    unexplained = [leaf for leaf in errors.BY_REASON.values() if code_of(leaf()) is Exit.FAILED]
+    assert unexplained == [errors.Internal]
+
+
+def test_every_code_is_explained() -> None:
+    assert set(MEANINGS) == set(Exit)
+    assert "130  interrupted" in epilog()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errors.NotAMember(channel_id=2), "you are not in #dev; /join dev"),
+        (errors.ChannelArchived(channel_id=2), "#dev is archived: it can be read, not written"),
+        (errors.HandleTaken(handle="a\x1bb"), "the handle 'a\\x1bb' is taken"),
+        (errors.ChannelNotFound(channel="a\x1bb"), "there is no channel a␛b"),
+        (errors.ServerDraining(retry_after=1.0), "the server is shutting down"),
+        (
+            errors.ServerUnreachable(target="host:1", problem="failed to connect … connect: Connection refused (111)"),
+            "cannot reach host:1: nothing listens there (connection refused)",
+        ),
+        (errors.ServerUnreachable(target="host:1", problem="odd\x1b"), "cannot reach host:1: odd␛"),
+        (TimeoutError(), "the server did not answer in time"),
+        (PermissionError(13, "Permission denied", "/state"), "/state: permission denied"),
+    ],
+)
+def test_sentences(error: BaseException, text: str) -> None:
+    assert explain(error, channel="dev", to_join="/join dev") == text

@@ -1,0 +1,96 @@
+"""Defaults: the server, the handle, the folder, the options and where they come from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from madang.terminal.exits import CommandError, Exit
+from madang.terminal.options import DEFAULT_TIMEOUT, add_common, read_options
+from madang.terminal.places import checked_handle, handle_from, server_address, state_folder
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("localhost", "localhost:50050"),
+        ("localhost:1", "localhost:1"),
+        ("[::1]:50060", "[::1]:50060"),
+        ("chat.example.org", "chat.example.org:50050"),
+    ],
+)
+def test_server(text: str, address: str) -> None:
+    assert server_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", ":1", "host:", "host:0", "host:65536", "host:x", "a b", "http://host:1", "::1"])
+def test_not_a_server(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        server_address(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "handle"),
+    [
+        ("mina", "mina"),
+        ("Mina Kim", "Mina-Kim"),
+        ("DOMAIN\\mina", "DOMAIN-mina"),
+        ("", "guest"),
+        ("$$$", "guest"),
+        ("민아", "민아"),
+    ],
+)
+def test_system_name(name: str, handle: str) -> None:
+    assert handle_from(name) == handle
+
+
+@given(st.text())
+def test_any_system_name_gives_a_handle(name: str) -> None:
+    assert checked_handle(handle_from(name))
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_folders(name: str, other: str) -> None:
+    base = Path("/base")
+    folder = state_folder(base, "localhost:50050", name)
+    assert folder.parent == base / "localhost%3A50050"
+    assert folder.name not in {"", ".", ".."}
+    same = name.casefold() == other.casefold()
+    assert (folder == state_folder(base, "localhost:50050", other)) is same
+
+
+def parsed(*argv: str) -> argparse.Namespace:
+    """As the command line does it: common options before the command, and after it."""
+    parser = argparse.ArgumentParser()
+    add_common(parser)
+    add_common(parser.add_subparsers().add_parser("send"))
+    return parser.parse_args(argv)
+
+
+def test_options_before_and_after_the_command() -> None:
+    options = read_options(parsed("--server", "one:1", "--name", "mina", "send", "--name", "joon"), {})
+    assert (options.server, options.name, options.timeout) == ("one:1", "joon", DEFAULT_TIMEOUT)
+
+
+def test_the_environment_stands_in() -> None:
+    environment = {"MADANG_SERVER": "one", "MADANG_NAME": "mina", "MADANG_STATE": "/state"}
+    options = read_options(parsed("send"), environment)
+    assert (options.server, options.name) == ("one:50050", "mina")
+    assert options.folder == Path("/state/one%3A50050/mina")
+    assert read_options(parsed("send", "--name", "joon", "--state", "/x"), environment).folder == Path(
+        "/x/one%3A50050/joon"
+    )
+
+
+def test_ephemeral_keeps_nothing() -> None:
+    assert read_options(parsed("--ephemeral", "send"), {}).folder is None
+
+
+def test_a_bad_environment_is_a_usage_error() -> None:
+    with pytest.raises(CommandError, match="MADANG_SERVER is not right") as failure:
+        read_options(parsed("send"), {"MADANG_SERVER": "::"})
+    assert failure.value.code is Exit.USAGE
