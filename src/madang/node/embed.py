@@ -32,12 +32,19 @@ class Server:
 
     async def start(self) -> Self:
         """Start; raises StoreError, ListenError."""
-        await self._node.start()
+        try:
+            await self._node.start()
+        except BaseException:
+            self._clean_up()
+            raise
         return self
 
     async def stop(self) -> None:
         """Shut down in order, and remove the temporary directory."""
         await self._node.stop()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
         if self._temporary is not None:
             self._temporary.cleanup()
 

@@ -37,7 +37,7 @@ class Listener:
     """One gRPC server on one address."""
 
     def __init__(self, settings: Settings, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> None:
-        self.grpc = grpc.aio.server(interceptors=tuple(interceptors), options=_options(settings))
+        self.grpc = new_server(settings, interceptors)
         self.address: Address | None = None
         self._health = health_aio.HealthServicer()
         self._names: list[str] = []
@@ -73,6 +73,11 @@ class Listener:
         await self.grpc.stop(grace)
 
 
+def new_server(settings: Settings, interceptors: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
+    """A gRPC server with the options that all of ours have, without services."""
+    return grpc.aio.server(interceptors=tuple(interceptors), options=_options(settings))
+
+
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         # Another server on the same port must fail loudly, not share it in silence.
@@ -85,6 +90,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", round(settings.keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
+        # A ping of gRPC's own (it measures the bandwidth) takes the place of a keepalive ping: give it the same time.
+        ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout * 1000)),
         # Clients may ping us as often as we ping them, and no more.
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]

@@ -52,7 +52,7 @@ def _greeting(node: Node) -> str:
     lines = [f"madang: listening on {node.listen}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
     server = "" if node.listen.port == 50050 else f" --server {node.listen}"
-    lines.append(f"        join from another terminal:  {_command()} console{server}")
+    lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
 

@@ -13,10 +13,14 @@ from madang.bus.local import LocalBus
 from madang.core.errors import MadangError, ServerDraining
 from madang.core.events import ChannelChanged, Event
 from madang.core.models import Changes
-from madang.node.listeners import Listener
+from madang.node.listeners import Listener, new_server
 from madang.node.settings import Address, Settings
 from madang.rpc.agent import AgentServicer, ServerFacts
 from madang.rpc.channel import ChannelServicer
+from madang.rpc.classic.addresses import Place
+from madang.rpc.classic.gateway import Gateway, Services
+from madang.rpc.classic.interceptor import ClassicInterceptor
+from madang.rpc.classic.ports import Ports
 from madang.rpc.heartbeat import HeartbeatServicer
 from madang.rpc.interceptor import ContractInterceptor
 from madang.rpc.lobby import LobbyServicer
@@ -58,6 +62,8 @@ class Node:
         self.addresses: dict[str, Address] = {}
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
+        self._places: dict[str, Listener] = {}
+        self._classic: Gateway | None = None
         self._bus = LocalBus()
         self._streams = Streams(self._bus)
         self._hub = Hub(self._bus, settings.pace)
@@ -82,6 +88,10 @@ class Node:
             await listener.drain()
         self._store.drain()
         self._streams.drain(draining)
+        if self._classic is not None:
+            self._classic.shut()
+        # Together: each takes its time when one of its clients does not listen.
+        await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._listeners))
         await self._stack.aclose()
 
     async def _start(self) -> None:
@@ -96,14 +106,45 @@ class Node:
         self._heartbeat = HeartbeatService(self._bus, now)
         self._lobby = LobbyService(store)
         self._channel = ChannelService(store, self._bus, self._hub)
+        if settings.classic:
+            self._classic = self._gateway()
+            self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
-        for name, action, interval in (
+        for name, action, interval in self._chores():
+            task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
+            self._stack.push_async_callback(_cancel, task)
+
+    def _chores(self) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
+        """What is done now and then: a name, the action, and how often, seconds."""
+        chores: list[tuple[str, Callable[[], Awaitable[None]], float]] = [
             ("reconcile", self._hub.reconcile, RECONCILE_EVERY),
             ("save-use", self._agent.save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
-        ):
-            task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
-            self._stack.push_async_callback(_cancel, task)
+        ]
+        if self._classic is not None:
+            chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
+        return chores
+
+    def _gateway(self) -> Gateway:
+        """The classic contract, over the same services."""
+        settings = self.settings
+        services = Services(self._agent, self._heartbeat, self._lobby, self._channel, self._streams, self._bus)
+        ports = Ports(settings.classic_ports.first, settings.classic_ports.last)
+        return Gateway(
+            services,
+            self._place,
+            lambda: new_server(settings, [ClassicInterceptor()]),
+            ports,
+            settings.classic_times,
+            now,
+        )
+
+    def _place(self, name: str) -> Place:
+        """Where a service listens."""
+        address = self._places[name].address
+        if address is None:
+            raise RuntimeError(f"{name} does not listen yet")
+        return Place(address.host, address.port)
 
     async def _listen(self, store: Store) -> None:
         """Services with an address of their own first: the Agent has to know where they are."""
@@ -120,15 +161,17 @@ class Node:
         ):
             listener = shared if address is None else self._listener(interceptor)
             self._add(name, listener, contract)
+            self._add_classic(name, listener)
             if address is not None:
                 own[name] = await listener.start(address)
         facts = ServerFacts(version("madang"), store.store_id, **{name: str(where) for name, where in own.items()})
         add_AgentServiceServicer_to_server(AgentServicer(self._agent, facts), shared.grpc)
         shared.serves("madang.v1.AgentService")
+        self._add_classic("agent", shared)
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
     def _listener(self, interceptor: ContractInterceptor) -> Listener:
-        listener = Listener(self.settings, [interceptor])
+        listener = Listener(self.settings, [interceptor, ClassicInterceptor()])
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)
         return listener
@@ -145,6 +188,11 @@ class Node:
                 channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract)
                 add_ChannelServiceServicer_to_server(channel, listener.grpc)
                 listener.serves("madang.v1.ChannelService")
+
+    def _add_classic(self, name: str, listener: Listener) -> None:
+        self._places[name] = listener
+        if self._classic is not None and name != "channel":  # channels have ports of their own
+            listener.serves(self._classic.add(name, listener.grpc))
 
     def _committed(self, events: list[Event]) -> None:
         """Ring the bus for what was committed: changes in their encoded form, which every reader shares."""

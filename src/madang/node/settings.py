@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+from madang.rpc.classic.times import Times
 
 DEFAULT_PORT = 50050
 
@@ -81,7 +83,10 @@ class Settings:
     classic_ports: PortRange = PortRange(50054, 50117)
     """The ports from which channels get addresses of their own in the classic contract."""
 
-    pace: float = 0.00005
+    classic_times: Times = field(default_factory=Times)
+    """The intervals of the classic contract."""
+
+    pace: float = 0.00008
     """For how long the fan-out rests after a write, seconds for each reader; see `madang.core.pacing`."""
 
     drain: float = 8.0

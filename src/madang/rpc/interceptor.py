@@ -98,9 +98,11 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                 await abort(context, error)
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
-            except Exception as error:
-                # gRPC could not write, or is about to say so: the client has gone.
-                if not context.done() and not isinstance(error, grpc.aio.InternalError):
+            except grpc.aio.InternalError as error:
+                # gRPC could not write: the client has gone. It says so by a cancellation, a moment earlier or later.
+                raise asyncio.CancelledError from error
+            except Exception:
+                if not context.done():
                     _log.exception("%s failed", method)
                 await abort(context, Internal())
 
