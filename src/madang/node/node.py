@@ -43,6 +43,9 @@ from madang.wire.batches import encode_segment
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
 SAVE_USE_EVERY = 60.0
+HAND_OVER = 0.2
+"""How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
+us are then refused with a reason, not cut off without one."""
 COME_BACK_AFTER = 1.0
 """When clients are told to come back after a shutdown, seconds."""
 
@@ -90,6 +93,7 @@ class Node:
         self._streams.drain(draining)
         if self._classic is not None:
             self._classic.shut()
+        await asyncio.sleep(HAND_OVER)
         # Together: each takes its time when one of its clients does not listen.
         await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._listeners))
         await self._stack.aclose()

@@ -89,7 +89,7 @@ class Settings:
     pace: float = 0.00008
     """For how long the fan-out rests after a write, seconds for each reader; see `madang.core.pacing`."""
 
-    drain: float = 8.0
+    drain: float = 5.0
     """How long a shutdown waits for calls under way, seconds."""
 
     keepalive: float = 20.0

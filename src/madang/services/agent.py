@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from madang.bus.base import Bus
 from madang.core import tokens
-from madang.core.errors import HandleTaken, SessionExpired, SessionRevoked, TokenInvalid, UserNotFound
+from madang.core.errors import HandleTaken, MadangError, SessionExpired, SessionRevoked, TokenInvalid, UserNotFound
 from madang.core.events import SessionEnded, UserChanged
 from madang.core.models import Session, User, UserKind
 from madang.core.text import check_handle, numbered
@@ -111,8 +111,12 @@ class AgentService:
             if session is not None and session.revoked_at is None:
                 self._cache[digest] = replace(session, used_at=now, expires_at=now + SESSION_LIFE)
                 rows[session_id] = (now, now + SESSION_LIFE)
-        if rows:
-            await self._store.write(accounts.touch_sessions, rows)
+        try:
+            if rows:
+                await self._store.write(accounts.touch_sessions, rows)
+        except MadangError:
+            self._used = used | self._used  # again at the next time
+            raise
 
     def _remember(self, digest: bytes, session: Session) -> None:
         self._cache[digest] = session

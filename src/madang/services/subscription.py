@@ -77,6 +77,8 @@ class Subscription:
             position = self._begin_at(response, channel)
             _add_opened(response, channel, member, position)
             cursor.watch(channel.channel_id, position)
+        # What is known already, at once: whoever made a ring may go before it has told the ring where the head is.
+        self._hub.advance({channel.channel_id: channel.sequence for channel, _ in found})
         if fresh:
             self._hub.advance(await self._store.read(messages.heads, fresh))
         return response.SerializeToString()
