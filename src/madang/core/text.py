@@ -15,7 +15,17 @@ MAX_CHANNEL_NAME = 64
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """The C0 and C1 control characters but newline and tab (Unicode's category Cc)."""
 _CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SEEN = re.compile(r"\S")
+_SURELY_SEEN = re.compile(r"[!-~]")
+_NEVER_DRAWN = frozenset(
+    chr(code)
+    for code in (
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
+        *range(0x180B, 0x1810),
+        *range(0xFE00, 0xFE10),
+        *range(0xE0100, 0xE01F0),
+    )
+)
+"""Letters and marks that nothing is drawn for (Unicode's Default_Ignorable_Code_Point, but for the formats)."""
 _NAME_EXTRA = frozenset("-_.")
 
 
@@ -23,7 +33,7 @@ def check_text(text: str) -> None:
     """Raise TextNotAllowed unless the text can be a message: something to see, no control characters, 16 KiB at
     most.
     """
-    if not _SEEN.search(text):
+    if not _SURELY_SEEN.search(text) and not any(map(_is_drawn, text)):
         raise TextNotAllowed(problem="is empty")
     if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
         raise TextNotAllowed(problem=f"is longer than {MAX_TEXT_BYTES} bytes of UTF-8")
@@ -67,12 +77,23 @@ def numbered(handle: str, number: int) -> str:
     return handle[: MAX_HANDLE - len(suffix)] + suffix
 
 
+def _is_name_part(character: str) -> bool:
+    if character.isalnum() or unicodedata.category(character) in ("Mn", "Mc"):
+        return character not in _NEVER_DRAWN
+    return character in _NAME_EXTRA
+
+
+def _is_drawn(character: str) -> bool:
+    """Whether there is something to see: no space, control or format, and no letter without a picture."""
+    return unicodedata.category(character)[0] not in "ZC" and character not in _NEVER_DRAWN
+
+
 def _check_name(name: str, limit: int) -> str:
     name = unicodedata.normalize("NFC", name)
     if not 1 <= len(name) <= limit:
         raise NameNotAllowed(name=name[:80], problem=f"is not 1 to {limit} characters long")
     for character in name:
-        if not (character.isalnum() or character in _NAME_EXTRA or unicodedata.category(character) in ("Mn", "Mc")):
+        if not _is_name_part(character):
             raise NameNotAllowed(
                 name=name, problem=f"holds {character!r}; letters, digits, '-', '_' and '.' are allowed"
             )

@@ -22,7 +22,11 @@ class Server:
     ) -> None:
         self._temporary = None if data is not None else tempfile.TemporaryDirectory(prefix="madang-")
         directory = Path(self._temporary.name if self._temporary is not None else str(data))
-        self.settings = Settings(data=directory, listen=Address.parse(listen), classic=classic, **settings)  # type: ignore[arg-type]
+        try:
+            self.settings = Settings(data=directory, listen=Address.parse(listen), classic=classic, **settings)  # type: ignore[arg-type]
+        except BaseException:
+            self._clean_up()
+            raise
         self._node = Node(self.settings)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -13,6 +14,12 @@ from madang.node.listeners import ListenError
 from madang.node.node import Node
 from madang.node.settings import Settings
 from madang.storage.errors import StoreError
+
+STOP_WITHIN = 9.5
+"""How long a shutdown may take, seconds; then the process ends as it is. What was acknowledged is on disk anyway."""
+
+EXIT_NOW = 130
+"""The exit code after a second signal."""
 
 
 def serve(settings: Settings, *, verbose: bool = False) -> int:
@@ -36,15 +43,26 @@ def serve(settings: Settings, *, verbose: bool = False) -> int:
 async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():  # asked twice: now
+            os._exit(EXIT_NOW)
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     node = Node(settings)
     await node.start()
     tuning.after_start()
     print(_greeting(node), flush=True)
     await stopping.wait()
     print("madang: shutting down", flush=True)
-    await node.stop()
+    try:
+        async with asyncio.timeout(STOP_WITHIN):
+            await node.stop()
+    except TimeoutError:
+        print("madang: could not shut down in time; what was not acknowledged may not be stored", file=sys.stderr)
+        os._exit(1)
     print("madang: everything is stored; good-bye", flush=True)
 
 

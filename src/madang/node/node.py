@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError, ServerDraining
-from madang.core.events import ChannelChanged, Event
+from madang.core.events import Event
 from madang.core.models import Changes
 from madang.node.listeners import Listener, new_server
 from madang.node.settings import Address, Settings
@@ -38,7 +38,7 @@ from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
 from madang.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_server
 from madang.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
 from madang.v1.lobby_service_pb2_grpc import add_LobbyServiceServicer_to_server
-from madang.wire.batches import encode_segment
+from madang.wire.batches import encode_changes
 
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
@@ -122,7 +122,7 @@ class Node:
         """What is done now and then: a name, the action, and how often, seconds."""
         chores: list[tuple[str, Callable[[], Awaitable[None]], float]] = [
             ("reconcile", self._hub.reconcile, RECONCILE_EVERY),
-            ("save-use", self._agent.save_use, SAVE_USE_EVERY),
+            ("save-use", self._save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
         ]
         if self._classic is not None:
@@ -155,15 +155,14 @@ class Node:
         settings = self.settings
         contract = Contract()
         contract.warm(channel_service_pb2.SendRequest(), channel_service_pb2.PostRequest())
-        interceptor = ContractInterceptor(self._agent, contract)
-        shared = self._listener(interceptor)
+        shared = self._listener(contract)
         own: dict[str, Address] = {}
         for name, address in (
             ("heartbeat", settings.heartbeat),
             ("lobby", settings.lobby),
             ("channel", settings.channel),
         ):
-            listener = shared if address is None else self._listener(interceptor)
+            listener = shared if address is None else self._listener(contract)
             self._add(name, listener, contract)
             self._add_classic(name, listener)
             if address is not None:
@@ -174,8 +173,8 @@ class Node:
         self._add_classic("agent", shared)
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
-    def _listener(self, interceptor: ContractInterceptor) -> Listener:
-        listener = Listener(self.settings, [interceptor, ClassicInterceptor()])
+    def _listener(self, contract: Contract) -> Listener:
+        listener = Listener(self.settings, [ContractInterceptor(self._agent, contract), ClassicInterceptor()])
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)
         return listener
@@ -202,10 +201,13 @@ class Node:
         """Ring the bus for what was committed: changes in their encoded form, which every reader shares."""
         for event in events:
             if isinstance(event, Changes):
-                segment = encode_segment(event.messages)
-                self._bus.publish(ChannelChanged(event.channel_id, event.after, event.through, segment))
+                for changed in encode_changes(event):
+                    self._bus.publish(changed)
             else:
                 self._bus.publish(event)
+
+    async def _save_use(self) -> None:
+        await self._agent.save_use(self._streams.sessions())
 
     async def _expire(self) -> None:
         self._heartbeat.expire()
@@ -213,12 +215,15 @@ class Node:
 
 async def _every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
     """Do something now and then. What fails is logged, and tried again at its time."""
+    name = getattr(action, "__name__", "housekeeping")
     while True:
         await asyncio.sleep(interval)
         try:
             await action()
         except MadangError as error:
-            _log.warning("%s: %s", getattr(action, "__name__", "housekeeping"), error)
+            _log.warning("%s: %s", name, error)
+        except Exception:
+            _log.exception("%s failed", name)
 
 
 async def _finish(task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -38,7 +39,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return re.fullmatch(r"localhost|::1|127(\.\d{1,3}){3}", self.host) is not None
 
 
 @dataclass(frozen=True, slots=True)

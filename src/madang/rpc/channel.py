@@ -5,6 +5,7 @@ from __future__ import annotations
 from madang.core.errors import InvalidField
 from madang.rpc.interceptor import Context, caller
 from madang.rpc.post import PostStream
+from madang.rpc.streaming import ending
 from madang.rpc.validation import Contract
 from madang.services.channel import ChannelService
 from madang.services.heartbeat import HeartbeatService
@@ -37,7 +38,7 @@ class ChannelServicer(ChannelServiceServicer):
     ) -> None:
         """See the contract."""
         stream = PostStream(self._channel, self._contract, caller().user_id, context)
-        with self._streams.open(caller().session_id, stream.end):
+        with ending(self._streams, caller().session_id, stream.end):
             await stream.run()
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.GetMessageResponse:
@@ -75,7 +76,7 @@ class ChannelServicer(ChannelServiceServicer):
         session = caller()
         subscription = self._channel.subscribe(session.user_id, _wanted(request))
         try:
-            with self._streams.open(session.session_id, subscription.end), self._heartbeat.held(session.user_id):
+            with ending(self._streams, session.session_id, subscription.end), self._heartbeat.held(session.user_id):
                 while True:
                     await context.write(await subscription.next())
         finally:

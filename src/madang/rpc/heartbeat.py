@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from madang.rpc.interceptor import Context, caller
+from madang.rpc.streaming import ending
 from madang.services.heartbeat import LEASE, HeartbeatService
 from madang.services.streams import Streams
 from madang.v1 import heartbeat_service_pb2 as pb
@@ -41,7 +42,7 @@ class HeartbeatServicer(HeartbeatServiceServicer):
     ) -> None:
         """See the contract."""
         watch = self._heartbeat.watch(caller().user_id)
-        with self._streams.open(caller().session_id, watch.end):
+        with ending(self._streams, caller().session_id, watch.end):
             async with aclosing(watch.updates()) as updates:
                 async for presences in updates:
                     await context.write(pb.WatchPresenceResponse(presences=map(presence_to_pb, presences)))

@@ -45,7 +45,7 @@ class _Malformed:
 
 
 class ContractInterceptor(grpc.aio.ServerInterceptor):
-    """One for the whole server. Other services (health, reflection, classic) pass through untouched."""
+    """One for each listener. Other services (health, reflection, classic) pass through untouched."""
 
     def __init__(self, agent: AgentService, contract: Contract) -> None:
         self._agent = agent

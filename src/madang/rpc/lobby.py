@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from madang.core.models import Channel, Member
 from madang.rpc.interceptor import Context, caller
@@ -77,7 +78,7 @@ class LobbyServicer(LobbyServiceServicer):
         found, token = await self._lobby.members(
             caller().user_id, request.channel_id, request.page_size, request.page_token
         )
-        entries = [pb.MemberEntry(member=member_to_pb(member), user=user_to_pb(user)) for member, user in found]
+        entries = [pb.MemberEntry(member=_shown(member), user=user_to_pb(user)) for member, user in found]
         return pb.ListMembersResponse(members=entries, next_page_token=token)
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
@@ -97,6 +98,12 @@ class LobbyServicer(LobbyServiceServicer):
         """See the contract."""
         users, token = await self._lobby.users(caller().user_id, request.page_size, request.page_token)
         return pb.ListUsersResponse(users=map(user_to_pb, users), next_page_token=token)
+
+
+def _shown(member: Member) -> resources_pb2.Member:
+    """A membership as others see it: how far somebody has read is nobody else's business."""
+    mine = member.user_id == caller().user_id
+    return member_to_pb(member if mine else replace(member, read_through=0))
 
 
 def _maybe_member(member: Member | None) -> resources_pb2.Member | None:

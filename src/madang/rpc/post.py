@@ -18,14 +18,17 @@ from madang.rpc.validation import Contract
 from madang.services.channel import ChannelService
 from madang.v1 import channel_service_pb2 as pb
 
-MAX_UNANSWERED = 2_000
-"""How many messages of one stream may wait for their commit; the stream is not read further before."""
+MAX_UNANSWERED = 1024 * 1024
+"""How many bytes of one stream's requests may wait for their answer; the stream is not read further before."""
 
 
 class _Posted(NamedTuple):
-    """A list that is on its way: its request, what was refused at once by index, and what will become of the rest."""
+    """A list that is on its way: its request_ids, the size of its request in bytes, what was refused at once by index,
+    and what will become of the rest.
+    """
 
-    request: pb.PostRequest
+    request_ids: list[str]
+    size: int
     refused: dict[int, MadangError]
     stored: asyncio.Future[list[Message | MadangError]]
 
@@ -67,9 +70,10 @@ class PostStream:
 
     async def _read(self) -> None:
         while (request := await self._context.read()) is not grpc.aio.EOF:
-            self._on_its_way.append(self._post(request))
+            posted = self._post(request)
+            self._on_its_way.append(posted)
+            self._unanswered += posted.size
             self._posted.set()
-            self._unanswered += len(request.sends)
             while self._unanswered > MAX_UNANSWERED:
                 self._answered.clear()
                 await self._answered.wait()
@@ -81,7 +85,7 @@ class PostStream:
                 posted = self._on_its_way.popleft()
                 response = await _response(posted)
                 await self._context.write(response)
-                self._unanswered -= len(posted.request.sends)
+                self._unanswered -= posted.size
                 self._answered.set()
             if self._reader is None or self._reader.done():
                 return
@@ -100,15 +104,18 @@ class PostStream:
                 drafts.append(self._draft(send))
             except MadangError as error:
                 refused[index] = error
-        return _Posted(request, refused, self._store(drafts))
+        request_ids = [send.request_id for send in request.sends]
+        return _Posted(request_ids, request.ByteSize(), refused, self._store(drafts))
 
     def _store(self, drafts: list[Draft]) -> asyncio.Future[list[Message | MadangError]]:
         """Hand the drafts over. Raises, and so ends the stream, when drafts before them failed: none may overtake."""
         latest = self._latest
         if latest is not None and latest.done() and (failure := latest.exception()) is not None:
             raise failure
-        self._latest = self._channel.post(drafts)
-        return self._latest
+        stored = self._channel.post(drafts)
+        if drafts:
+            self._latest = stored
+        return stored
 
     def _draft(self, send: pb.SendRequest) -> Draft:
         if not send.request_id:
@@ -129,8 +136,8 @@ async def _response(posted: _Posted) -> pb.PostResponse:
     response = pb.PostResponse()
     add = response.results.add
     following = iter(outcomes)
-    for index, send in enumerate(posted.request.sends):
-        result = add(request_id=send.request_id)
+    for index, request_id in enumerate(posted.request_ids):
+        result = add(request_id=request_id)
         outcome = posted.refused.get(index) or failed or next(following)
         if isinstance(outcome, Message):
             stored = result.stored

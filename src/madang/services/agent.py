@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from madang.bus.base import Bus
@@ -42,7 +42,9 @@ class AgentService:
         self._store = store
         self._clock = clock
         self._cache: OrderedDict[bytes, Session] = OrderedDict()
-        self._used: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}  # of the sessions in the cache
+        self._used: set[int] = set()
+        self._ends = 0
         bus.subscribe(SessionEnded, self._on_session_ended)
 
     async def sign_in_guest(self, handle: str, device: str, kind: UserKind = UserKind.GUEST) -> SignedIn:
@@ -66,9 +68,9 @@ class AgentService:
         """The session of a token that is in use and good, without waiting; None: ask `authenticate`."""
         digest = tokens.digest(token)
         session = self._cache.get(digest) if digest is not None else None
-        if session is None or digest is None or session.revoked_at is not None or session.expires_at <= self._clock():
+        if session is None or session.expires_at <= self._clock():
             return None
-        self._used[session.session_id] = digest
+        self._used.add(session.session_id)
         return session
 
     async def authenticate(self, token: str) -> Session:
@@ -76,9 +78,14 @@ class AgentService:
         digest = tokens.digest(token)
         if digest is None:
             raise TokenInvalid
-        session = self._cache.get(digest) or await self._store.read(accounts.session_by_digest, digest)
-        if session is None:
-            raise TokenInvalid
+        session = self._cache.get(digest)
+        while session is None:
+            ends = self._ends
+            session = await self._store.read(accounts.session_by_digest, digest)
+            if session is None:
+                raise TokenInvalid
+            if ends != self._ends:  # a session ended meanwhile: what was read may be from before
+                session = None
         if session.revoked_at is not None:
             raise SessionRevoked
         if session.expires_at <= self._clock():
@@ -101,39 +108,39 @@ class AgentService:
         """Give the user another handle. Raises NameNotAllowed, HandleTaken."""
         return await self._store.write(_set_handle, user_id, check_handle(handle))
 
-    async def save_use(self) -> None:
-        """Write down which sessions were used since the last time: their 30 days begin anew. Called now and then."""
-        used, self._used = self._used, {}
+    async def save_use(self, streaming: Iterable[int] = ()) -> None:
+        """Write down which sessions were used since the last time: their 30 days begin anew. Called now and then.
+
+        `streaming`: the ids of sessions that have a stream open, which is use as well.
+        """
+        used, self._used = self._used.union(streaming), set()
         now = self._clock()
         rows: dict[int, tuple[int, int]] = {}
-        for session_id, digest in used.items():
-            session = self._cache.get(digest)
-            if session is not None and session.revoked_at is None:
-                self._cache[digest] = replace(session, used_at=now, expires_at=now + SESSION_LIFE)
-                rows[session_id] = (now, now + SESSION_LIFE)
+        for session_id in used & self._digests.keys():
+            digest = self._digests[session_id]
+            self._cache[digest] = replace(self._cache[digest], used_at=now, expires_at=now + SESSION_LIFE)
+            rows[session_id] = (now, now + SESSION_LIFE)
         try:
             if rows:
                 await self._store.write(accounts.touch_sessions, rows)
         except MadangError:
-            self._used = used | self._used  # again at the next time
+            self._used |= used  # again at the next time
             raise
 
     def _remember(self, digest: bytes, session: Session) -> None:
         self._cache[digest] = session
         self._cache.move_to_end(digest)
-        self._used[session.session_id] = digest
+        self._digests[session.session_id] = digest
+        self._used.add(session.session_id)
         if len(self._cache) > MAX_CACHED:
-            self._cache.popitem(last=False)
+            _, oldest = self._cache.popitem(last=False)
+            del self._digests[oldest.session_id]
 
     def _on_session_ended(self, event: SessionEnded) -> None:
-        digest = self._used.pop(event.session_id, None)
-        if digest is not None and digest in self._cache:
+        self._ends += 1
+        digest = self._digests.pop(event.session_id, None)
+        if digest is not None:
             del self._cache[digest]
-            return
-        for key, session in self._cache.items():
-            if session.session_id == event.session_id:
-                del self._cache[key]
-                return
 
 
 def _add_guest(

@@ -22,6 +22,8 @@ from madang.storage.transaction import Transaction
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 500
+MAX_PAGE_BYTES = 1024 * 1024
+"""A page ends early beyond this many characters of text: gRPC clients refuse messages of more than 4 MiB by default."""
 _BEYOND_ALL = 2**63 - 1
 
 Appended = Message | MadangError
@@ -73,7 +75,9 @@ class ChannelService:
         await self.require(Action.READ, user_id, channel_id)
         low, high = (after, min(cursor, before)) if newest_first else (max(cursor, after), before)
         found = await self._store.read(messages.page, channel_id, low, high, newest_first, size)
-        return found, encode_token(query, found[-1].sequence) if len(found) == size else ""
+        shown = _within(found, MAX_PAGE_BYTES)
+        more = len(shown) < len(found) or len(found) == size
+        return shown, encode_token(query, shown[-1].sequence) if more else ""
 
     async def mark_read(self, user_id: int, channel_id: int, sequence: int) -> int:
         """Move the read mark forward; where it is now. Raises PositionBeyondHead, and what `require` raises."""
@@ -94,6 +98,16 @@ class ChannelService:
         channel, member = await self._store.read(_place, user_id, channel_id)
         policy.require(action, channel, user_id, member is not None)
         return channel
+
+
+def _within(found: list[Message], most: int) -> list[Message]:
+    """The messages from the front whose texts keep within so many characters; at least one."""
+    size = 0
+    for count, message in enumerate(found):
+        size += len(message.text)
+        if size > most and count:
+            return found[:count]
+    return found
 
 
 def _place(connection: Connection, user_id: int, channel_id: int) -> tuple[Channel, Member | None]:

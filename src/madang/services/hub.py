@@ -29,6 +29,8 @@ from madang.storage import messages
 from madang.storage.store import Store
 from madang.wire.batches import encode_batch, encode_segment
 
+MAX_TYPING = 100
+"""In channels with more readers nobody is told who is writing; and no reader is told of more at once."""
 PAGE = 200
 PAGE_BYTES = 128 * 1024
 HISTORY_REST = 1.5
@@ -69,14 +71,15 @@ class Cursor:
         self.left: set[int] = set()
         self._hub = hub
         self._follow = follow
-        self._ready: set[int] = set()
+        self._ready: dict[int, None] = {}  # in the order of their turns
         self._notices = Notices()
         self._waiter: asyncio.Future[None] | None = None
         self._ended: MadangError | None = None
 
     def watch(self, channel_id: int, position: int) -> None:
-        """Read the channel from the position on."""
+        """Read the channel from the position on, wherever it was announced to begin before."""
         self.positions[channel_id] = position
+        self._notices.opened.pop(channel_id, None)
         if self._hub.add_reader(channel_id, self, position) > position:
             self.wake(channel_id)
 
@@ -89,6 +92,9 @@ class Cursor:
         while True:
             if self._ended is not None:
                 raise self._ended
+            if self._notices.closed:  # by itself and first, so that a channel can be closed and opened again
+                closed, self._notices.closed = self._notices.closed, {}
+                return News(Notices(closed=closed), [])
             batches = await self._take_batches() if self._ready else []
             notices = self._notices
             if notices:
@@ -100,7 +106,7 @@ class Cursor:
 
     def wake(self, channel_id: int) -> None:
         """There is news in the channel, and it is its turn."""
-        self._ready.add(channel_id)
+        self._ready[channel_id] = None
         self._stir()
 
     def end(self, error: MadangError) -> None:
@@ -115,9 +121,8 @@ class Cursor:
         else:
             self.left.add(event.channel_id)
         if event.joined and self._follow and event.channel_id not in self.positions:
-            self._notices.opened[event.channel_id] = event.position
-            self._notices.closed.pop(event.channel_id, None)  # left and came back: only where it is now counts
             self.watch(event.channel_id, event.position)
+            self._notices.opened[event.channel_id] = event.position
             self._stir()
         elif not event.joined and event.channel_id in self.positions:
             del self.positions[event.channel_id]
@@ -128,7 +133,7 @@ class Cursor:
 
     def note_typing(self, event: TypingStarted) -> None:
         """Somebody else writes."""
-        if event.user_id != self.user_id:
+        if event.user_id != self.user_id and len(self._notices.typing) < MAX_TYPING:
             self._notices.typing[event.channel_id, event.user_id] = None
             self._stir()
 
@@ -147,7 +152,8 @@ class Cursor:
         batches: list[bytes] = []
         size = 0
         while self._ready and size < MAX_BATCH_BYTES:
-            channel_id = self._ready.pop()
+            channel_id = next(iter(self._ready))
+            del self._ready[channel_id]
             position = self.positions.get(channel_id)
             ring = self._hub.rings.get(channel_id)
             if position is None or ring is None or position >= ring.head:
@@ -155,7 +161,7 @@ class Cursor:
             found = ring.batch(position)
             if found is None:
                 if batches:  # what is here already should not wait for the store
-                    self._ready.add(channel_id)
+                    self._ready[channel_id] = None
                     break
                 found = await self._hub.load(channel_id, position)
                 if self.positions.get(channel_id) != position:  # left meanwhile
@@ -163,7 +169,7 @@ class Cursor:
             encoded, through = found
             self.positions[channel_id] = through
             if through < ring.head:
-                self._ready.add(channel_id)
+                self._ready[channel_id] = None
             if through > position:
                 batches.append(encoded)
                 size += len(encoded)
@@ -278,7 +284,9 @@ class Hub:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES)
+            ring = self.rings.get(channel_id)
+            until = None if ring is None else ring.boundary(position)
+            changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES, until)
             segment = encode_segment(changes.messages)
         finally:
             loop.call_later((loop.time() - began) * HISTORY_REST, self._history.release)
@@ -317,7 +325,10 @@ class Hub:
             cursor.membership_changed(event)
 
     def _on_typing(self, event: TypingStarted) -> None:
-        for cursor in self._readers.get(event.channel_id, {}):
+        readers = self._readers.get(event.channel_id, {})
+        if len(readers) > MAX_TYPING:  # in a crowd it says nothing, and would cost a write to everyone
+            return
+        for cursor in readers:
             cursor.note_typing(event)
 
     def _on_read_mark(self, event: ReadMarkMoved) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 from madang.core.positions import Position, Verdict
 from madang.wire.batches import encode_batch
 
 MAX_RING_BYTES = 4 * 1024 * 1024
 MAX_BATCH_BYTES = 128 * 1024
+MAX_JOINED = 8
+"""For how many positions the joined bytes are kept: nearly all readers stand at one or two."""
 
 
 class Ring:
@@ -65,8 +67,16 @@ class Ring:
             start = bisect_left(self._afters, position)
             if start == len(self._afters) or self._afters[start] != position:
                 return None
+            if len(self._joined) >= MAX_JOINED:
+                self._joined.clear()
             found = self._joined[position] = self._join(start)
         return found
+
+    def boundary(self, position: int) -> int:
+        """The first sequence beyond the position from which the ring can be read, or its head."""
+        if not self._afters or position < self._afters[0]:
+            return self._afters[0] if self._afters else self.head
+        return self._throughs[bisect_right(self._throughs, position)] if position < self.head else self.head
 
     def forget_old(self) -> None:
         """Drop what was there already when this was last called."""

@@ -35,6 +35,10 @@ class Streams:
             if not ends:
                 self._open.pop(session_id, None)
 
+    def sessions(self) -> list[int]:
+        """The ids of the sessions that have a stream open."""
+        return list(self._open)
+
     def drain(self, error: MadangError) -> None:
         """End every stream, and refuse new ones."""
         self._draining = error

@@ -105,6 +105,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str | None) -> sa.Engin
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"check_same_thread": False, "timeout": 10},
         poolclass=sa.NullPool,
+        hide_parameters=True,  # they are people's words, and errors are logged
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -185,12 +185,6 @@ def remove_member(transaction: Transaction, channel_id: int, user_id: int) -> No
     _update_member(transaction, channel_id, user_id, joined_at=None)
 
 
-def member_count(connection: sa.Connection, channel_id: int) -> int:
-    """How many members a channel has (not the lobby)."""
-    query = sa.select(sa.func.count()).where(members.c.channel_id == channel_id, members.c.joined_at.is_not(None))
-    return connection.execute(query).scalar_one()
-
-
 def set_read_through(transaction: Transaction, channel_id: int, user_id: int, sequence: int) -> None:
     """Set how far the user has read."""
     if _row_of_member(transaction.connection, channel_id, user_id) is None:

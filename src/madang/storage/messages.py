@@ -90,12 +90,17 @@ def heads(connection: sa.Connection, channel_ids: Sequence[int]) -> dict[int, in
     return {row.channel_id: row.sequence for row in connection.execute(query)}
 
 
-def changed(connection: sa.Connection, channel_id: int, after: int, most: int, most_bytes: int) -> Changes:
-    """What changed after `after`: a complete range, of at most `most` messages and about `most_bytes` bytes of text.
+def changed(
+    connection: sa.Connection, channel_id: int, after: int, most: int, most_bytes: int, until: int | None = None
+) -> Changes:
+    """What changed after `after`: a complete range, of at most `most` messages and about `most_bytes` bytes of text,
+    that does not go beyond `until`.
 
     The head is read first: a message that changes between the two reads then belongs to the next range, not to none.
     """
     end = head(connection, channel_id)
+    if until is not None:
+        end = min(end, until)
     rows = connection.execute(_CHANGED, {"of_channel": channel_id, "after": after, "head": end, "most": most}).all()
     found = [_message(row) for row in rows]
     size = 0

@@ -39,14 +39,17 @@ def check_file(path: Path) -> str | None:
                 return None
             if mark != APPLICATION_ID or "alembic_version" not in tables:
                 raise StoreForeign(path, "it is the SQLite file of another program")
-            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            if row is None:
+                raise StoreForeign(path, "it does not say which schema it has")
     except sqlite3.OperationalError:  # it cannot be read now, whosever it is
         raise
     except sqlite3.DatabaseError as error:
         raise StoreForeign(path, str(error)) from error
+    revision = str(row[0])
     if revision > HEAD:
         raise StoreNewer(path, revision, HEAD)
-    return str(revision)
+    return revision
 
 
 def copy_aside(path: Path, revision: str) -> Path:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
 from madang.core.events import Event
@@ -27,15 +31,31 @@ NotUnique at a repeat; the group is then run again, carefully."""
 
 Operation = Callable[[Transaction], T]
 
-MAX_WAITING = 50_000
-"""How many drafts may wait for their turn before new ones are refused."""
+MAX_GROUP = 1024 * 1024
+"""How much goes into one commit, so that none takes long. In bytes of text; what else a row or an operation costs is
+counted as if it were text."""
 
-MAX_GROUP = 2_000
-"""How many drafts go into one commit, so that no commit takes long."""
+MAX_WAITING = 64 * 1024 * 1024
+"""How much may wait for its turn before more is refused."""
+
+DRAFT_WEIGHT = 200
+OPERATION_WEIGHT = 4_000
+
+_log = logging.getLogger("madang.storage")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Something that waits to be stored: an operation, or drafts."""
+
+    future: asyncio.Future[Any]
+    weight: int
+    operation: Operation[Any] | None = None
+    drafts: Sequence[Draft] = ()
 
 
 class Writer:
-    """The one place that writes. Operations and drafts wait here, and leave in groups, in the order of their coming."""
+    """The one place that writes. What is asked for waits here, and leaves in groups, in the order of its coming."""
 
     def __init__(
         self,
@@ -49,110 +69,135 @@ class Writer:
         self._append = append
         self._committed = committed
         self._clock = clock
-        self._operations: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
-        self._drafts: list[tuple[Sequence[Draft], asyncio.Future[list[Appended]]]] = []
-        self._waiting = 0
+        self._queue: deque[_Waiting] = deque()
+        self._weight = 0
         self._news = asyncio.Event()
         self._closing = False
+        self._failing = False
 
     async def run(self, operation: Operation[T]) -> T:
-        """Run the operation in the next commit; return when that is on disk. Raises what the operation raises."""
-        if self._closing:
-            raise ServerDraining(retry_after=1)
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._operations.append((operation, future))
-        self._news.set()
-        return await future
+        """Run the operation in the next commit; return when that is on disk.
+
+        Raises what the operation raises, and Overloaded, ServerDraining, StorageUnavailable.
+        """
+        result: T = await self._add(OPERATION_WEIGHT, operation=operation)
+        return result
 
     def append(self, drafts: Sequence[Draft]) -> asyncio.Future[list[Appended]]:
         """Store the drafts with the next commit. The future fails as a whole only when the commit does.
 
         Drafts that were handed over earlier are stored earlier. Raises Overloaded and ServerDraining at once.
         """
-        if self._closing:
-            raise ServerDraining(retry_after=1)
-        if self._waiting + len(drafts) > MAX_WAITING:
-            raise Overloaded(problem="the store is behind", retry_after=1)
-        future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         if not drafts:
-            future.set_result([])
-            return future
-        self._drafts.append((drafts, future))
-        self._waiting += len(drafts)
-        self._news.set()
-        return future
+            nothing: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+            nothing.set_result([])
+            return nothing
+        return self._add(sum(len(draft.text) for draft in drafts) + DRAFT_WEIGHT * len(drafts), drafts=drafts)
 
     async def work(self) -> None:
         """Commit group after group, until `close` was called and nothing waits."""
-        while not (self._closing and not self._operations and not self._drafts):
+        while not (self._closing and not self._queue):
             await self._news.wait()
             self._news.clear()
-            while self._operations or self._drafts:
-                operations, self._operations = self._operations, []
-                await self._commit(operations, self._take_drafts())
+            while self._queue:
+                await self._commit(self._take())
 
     def close(self) -> None:
         """Take nothing new; `work` returns when what waits is stored."""
         self._closing = True
         self._news.set()
 
-    def _take_drafts(self) -> list[tuple[Sequence[Draft], asyncio.Future[list[Appended]]]]:
-        size = taken = 0
-        for drafts, _ in self._drafts:
-            if taken and size + len(drafts) > MAX_GROUP:
-                break
-            size += len(drafts)
-            taken += 1
-        group, self._drafts = self._drafts[:taken], self._drafts[taken:]
-        self._waiting -= size
+    def _add(
+        self, weight: int, operation: Operation[Any] | None = None, drafts: Sequence[Draft] = ()
+    ) -> asyncio.Future[Any]:
+        if self._closing:
+            raise ServerDraining(retry_after=1)
+        if self._weight + weight > MAX_WAITING:
+            raise Overloaded(problem="the store is behind", retry_after=1)
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), weight, operation, drafts)
+        self._queue.append(waiting)
+        self._weight += weight
+        self._news.set()
+        return waiting.future
+
+    def _take(self) -> list[_Waiting]:
+        """The next group: from the front of the queue, at least one, at most what may go into a commit."""
+        group: list[_Waiting] = []
+        weight = 0
+        while self._queue and (not group or weight + self._queue[0].weight <= MAX_GROUP):
+            weight += self._queue[0].weight
+            group.append(self._queue.popleft())
+        self._weight -= weight
         return group
 
-    async def _commit(
-        self,
-        operations: list[tuple[Operation[Any], asyncio.Future[Any]]],
-        posts: list[tuple[Sequence[Draft], asyncio.Future[list[Appended]]]],
-    ) -> None:
-        drafts = [draft for few, _ in posts for draft in few]
-        work = partial(self._group, [operation for operation, _ in operations], drafts)
+    async def _commit(self, group: list[_Waiting]) -> None:
         try:
             try:
-                events, outcomes, appended = await self._database.write(partial(work, False))
+                events, outcomes = await self._database.write(partial(self._store, group, False))
             except NotUnique:
-                events, outcomes, appended = await self._database.write(partial(work, True))
+                events, outcomes = await self._database.write(partial(self._store, group, True))
         except Exception as error:
-            failure = error if isinstance(error, MadangError) else Internal()
-            failure.__cause__ = failure.__cause__ or error
-            # Drafts that wait behind those that failed must not overtake them: they fail too, and are sent again.
-            waiting, self._drafts, self._waiting = self._drafts, [], 0
-            for _, future in (*operations, *posts, *waiting):
-                if not future.done():
-                    future.set_exception(failure)
+            self._fail(group, error)
             return
+        if self._failing:
+            self._failing = False
+            _log.warning("the store can be written again")
         self._committed(events)
-        for (_, future), outcome in zip(operations, outcomes, strict=True):
-            _settle(future, outcome)
-        start = 0
-        for few, future in posts:
-            _settle(future, appended[start : start + len(few)])
-            start += len(few)
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            _settle(waiting.future, outcome)
 
-    def _group(
-        self, operations: list[Operation[Any]], drafts: list[Draft], careful: bool, connection: sa.Connection
-    ) -> tuple[list[Event], list[Any], list[Appended]]:
-        """Runs in the writer's thread: everything of one group, in one transaction."""
+    def _fail(self, group: list[_Waiting], error: Exception) -> None:
+        """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
+        if not self._failing:
+            self._failing = True
+            _log.error("the store cannot be written: %s", error, exc_info=not isinstance(error, MadangError))
+        failure = error if isinstance(error, MadangError) else Internal()
+        failure.__cause__ = failure.__cause__ or error
+        behind = [waiting for waiting in self._queue if waiting.drafts]
+        self._queue = deque(waiting for waiting in self._queue if not waiting.drafts)
+        self._weight = sum(waiting.weight for waiting in self._queue)
+        for waiting in (*group, *behind):
+            _settle(waiting.future, failure)
+
+    def _store(self, group: list[_Waiting], careful: bool, connection: sa.Connection) -> tuple[list[Event], list[Any]]:
+        """Runs in the writer's thread: everything of one group, in one transaction, in its order."""
         transaction = Transaction(connection, self._clock(), careful)
-        outcomes = [_isolated(transaction, operation) for operation in operations]
-        appended = self._append(transaction, drafts) if drafts else []
-        return transaction.events, outcomes, appended
+        outcomes: list[Any] = []
+        drafts: list[Draft] = []
+        sizes: list[int] = []
+
+        def flush() -> None:
+            appended = self._append(transaction, drafts) if drafts else []
+            start = 0
+            for size in sizes:
+                outcomes.append(appended[start : start + size])
+                start += size
+            drafts.clear()
+            sizes.clear()
+
+        for waiting in group:
+            if waiting.operation is None:
+                drafts += waiting.drafts
+                sizes.append(len(waiting.drafts))
+            else:
+                flush()
+                outcomes.append(_isolated(transaction, waiting.operation))
+        flush()
+        return transaction.events, outcomes
 
 
 def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
-    """The operation's result, or the error that it raised: then nothing of it stays in the transaction."""
+    """The operation's result, or what it raised: then nothing of it stays in the transaction.
+
+    A database that fails, fails everyone: the transaction cannot be trusted any more.
+    """
     before = len(transaction.events)
     try:
         with transaction.connection.begin_nested():
             return operation(transaction)
-    except MadangError as error:
+    except DBAPIError:
+        raise
+    except Exception as error:
         del transaction.events[before:]
         return error
 
@@ -160,7 +205,7 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
 def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
     if future.done():  # its caller has gone
         return
-    if isinstance(outcome, MadangError):
+    if isinstance(outcome, Exception):
         future.set_exception(outcome)
     else:
         future.set_result(outcome)

@@ -520,7 +520,9 @@ class SubscribeResponse(_message.Message):
 
     @_builtins.property
     def closed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelClosed]:
-        """Channels that are no longer in the stream."""
+        """Channels that are no longer in the stream. Always in a response without the other lists, so that a channel that was
+        left and joined again is closed before it is opened.
+        """
 
     @_builtins.property
     def typing(self) -> _containers.RepeatedCompositeFieldContainer[Global___Typing]:

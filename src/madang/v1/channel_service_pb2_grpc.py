@@ -115,7 +115,8 @@ class ChannelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetTyping(self, request, context):
-        """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored.
+        """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored, and not told
+        where more than 100 streams read the channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

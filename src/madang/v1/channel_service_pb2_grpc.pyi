@@ -52,7 +52,9 @@ class ChannelServiceStub:
     MarkRead: _grpc.UnaryUnaryMultiCallable[_channel_service_pb2.MarkReadRequest, _channel_service_pb2.MarkReadResponse]
     """Says how far the caller has read. The mark never goes back."""
     SetTyping: _grpc.UnaryUnaryMultiCallable[_channel_service_pb2.SetTypingRequest, _channel_service_pb2.SetTypingResponse]
-    """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored."""
+    """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored, and not told
+    where more than 100 streams read the channel.
+    """
     Subscribe: _grpc.UnaryStreamMultiCallable[_channel_service_pb2.SubscribeRequest, _channel_service_pb2.SubscribeResponse]
     """The live stream over all of the caller's channels, those that it joins later too. It begins at the given positions
     and leaves nothing out, however long ago they were.
@@ -78,7 +80,9 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     MarkRead: _aio.UnaryUnaryMultiCallable[_channel_service_pb2.MarkReadRequest, _channel_service_pb2.MarkReadResponse]  # type: ignore[assignment]
     """Says how far the caller has read. The mark never goes back."""
     SetTyping: _aio.UnaryUnaryMultiCallable[_channel_service_pb2.SetTypingRequest, _channel_service_pb2.SetTypingResponse]  # type: ignore[assignment]
-    """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored."""
+    """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored, and not told
+    where more than 100 streams read the channel.
+    """
     Subscribe: _aio.UnaryStreamMultiCallable[_channel_service_pb2.SubscribeRequest, _channel_service_pb2.SubscribeResponse]  # type: ignore[assignment]
     """The live stream over all of the caller's channels, those that it joins later too. It begins at the given positions
     and leaves nothing out, however long ago they were.
@@ -137,7 +141,9 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _channel_service_pb2.SetTypingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_channel_service_pb2.SetTypingResponse, _abc.Awaitable[_channel_service_pb2.SetTypingResponse]]:
-        """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored."""
+        """Tells the others in a channel that the caller is writing; call it again every 3 s or so. Not stored, and not told
+        where more than 100 streams read the channel.
+        """
 
     @_abc_1.abstractmethod
     def Subscribe(

@@ -213,7 +213,9 @@ class Member(_message.Message):
     user_id: _builtins.int
     """The user."""
     read_through: _builtins.int
-    """How far the user has read: the sequence of the last message that was seen. 0 when nothing was."""
+    """How far the user has read: the sequence of the last message that was seen. 0 when nothing was, and for everyone but
+    the caller.
+    """
     @_builtins.property
     def join_time(self) -> _timestamp_pb2.Timestamp:
         """When the user joined; unset in the lobby, where nobody joins."""

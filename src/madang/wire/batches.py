@@ -8,12 +8,17 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from madang.core.models import Message
+from madang.core.events import ChannelChanged
+from madang.core.models import Changes, Message
 from madang.v1 import channel_service_pb2 as pb
 from madang.wire.convert import fill_message
 
+MAX_SEGMENT_BYTES = 128 * 1024
+"""About how many characters go into a segment; gRPC clients refuse messages of more than 4 MiB by default."""
+
+_BYTES_BESIDE = 24
 _BATCHES_TAG = bytes([pb.SubscribeResponse.BATCHES_FIELD_NUMBER << 3 | 2])
 
 
@@ -24,6 +29,22 @@ def encode_segment(messages: Iterable[Message]) -> bytes:
     for message in messages:
         fill_message(add, message)
     return batch.SerializeToString()
+
+
+def encode_changes(changes: Changes) -> Iterator[ChannelChanged]:
+    """The changes as events with encoded segments: one after the other they cover the range, none of them is large.
+
+    A segment is never split, so what a reader takes at once is bounded by the largest segment.
+    """
+    after, start, size = changes.after, 0, 0
+    for number, message in enumerate(changes.messages, 1):
+        size += len(message.text) + _BYTES_BESIDE
+        last = number == len(changes.messages)
+        if last or size >= MAX_SEGMENT_BYTES:
+            through = changes.through if last else message.version
+            segment = encode_segment(changes.messages[start:number])
+            yield ChannelChanged(changes.channel_id, after, through, segment)
+            after, start, size = through, number, 0
 
 
 def encode_batch(channel_id: int, after: int, through: int, segments: Sequence[bytes]) -> bytes:
