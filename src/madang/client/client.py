@@ -9,7 +9,7 @@ from types import TracebackType
 
 from madang.client.directory import ChannelInfo, Directory, pages
 from madang.client.errors import ClientClosed
-from madang.client.events import Disconnected, Sent
+from madang.client.events import Disconnected, Sent, UserChanged
 from madang.client.feed import Feed
 from madang.client.history import History
 from madang.client.home import Home
@@ -22,7 +22,7 @@ from madang.client.outgoing import Outgoing, Receipt, new_request_id, usual_requ
 from madang.client.owner import Owner
 from madang.client.sender import Sender
 from madang.client.session import SignedIn
-from madang.client.store import Place
+from madang.client.store import Place, Post
 from madang.client.transport import ServerInfo, Transport
 from madang.client.watch import Watch
 from madang.core.errors import MadangError, ServerUnreachable, SessionRevoked, Unauthenticated
@@ -47,8 +47,7 @@ class Client:
         self._transport = transport
         self._signed = signed
         self._line = Line()
-        self._directory = Directory(transport)
-        self._directory.known.user_is(signed.user)
+        self._directory = Directory(transport, signed.user, lambda user: self._inbox.push(UserChanged(user)))
         self._history = History(transport, self._directory)
         self._outbox = Outbox(home.store, lambda outgoing: self._inbox.push(Sent(outgoing)))
         self._inbox = Inbox(self._outbox.journal.move if home.store.durable else _nowhere)
@@ -100,7 +99,8 @@ class Client:
 
         Every event comes once, in order per channel. The position in a channel moves when the next event is asked for;
         with a state directory, the next process goes on behind it. (A crash may repeat the last few.) Who reads slowly
-        makes the server wait; of Connected, Disconnected and Sent, the last 1,000 are kept.
+        makes the server wait; of Disconnected, Sent, and the UserChanged of what was missed in a break, the last 1,000 are
+        kept.
 
         Ends when the client is closed. Raises what ended the session (SessionRevoked, say) after what had been
         received, and RuntimeError while another consumer reads.
@@ -265,8 +265,8 @@ class Client:
     async def close(self, drain: float = 2.0) -> None:
         """Close the client; waits up to `drain` seconds for the outbox to get empty. Closing again does no harm.
 
-        What is not stored by then is sent by the next client of the state directory; without one it is lost. Whoever
-        waits for it gets ClientClosed. The session goes on: it can be used again, with its token.
+        What is not stored by then is sent by the same user's next client of the state directory; without one it is
+        lost. Whoever waits for it gets ClientClosed. The session goes on: it can be used again, with its token.
         """
         try:
             await self._drain(drain)
@@ -289,16 +289,19 @@ class Client:
 
     # The beginning; `connect` calls it.
 
-    async def _begin(self, presence: bool, live: bool, channels: Sequence[ChannelRef], timeout: float) -> None:
-        """Start; returns when the live stream has begun. `timeout`: seconds for that."""
-        store = self._home.store
-        self._outbox.load(await store.outbox(), same_server=self._signed.same_server)
+    async def _begin(
+        self, left: Sequence[Post], presence: bool, live: bool, channels: Sequence[ChannelRef], timeout: float
+    ) -> None:
+        """Start, with what an earlier process left in the outbox; returns when the live stream has begun. `timeout`:
+        seconds for that.
+        """
+        self._outbox.load(left, self._signed.stranger)
         lost, silent = self._lost, _silent
         runs = [Sender(self._transport, self._directory, self._outbox, self._line, silent if live else lost).run]
         if presence:
             runs.append(Watch(self._transport, self._directory, self._inbox, self._line, silent).run)
         if live:
-            feed = Feed(self._directory.known, await store.positions(), await self._ids(channels))
+            feed = Feed(self._directory.known, await self._home.store.positions(), await self._ids(channels))
             runs.append(
                 Live(self._transport, self._directory, feed, self._inbox, self._line, lost=lost, begun=self._begun).run
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -15,6 +15,7 @@ from madang.client.errors import is_passing
 from madang.client.home import Home
 from madang.client.known import ChannelRef
 from madang.client.session import SignedIn, Wish, sign_in
+from madang.client.store import Post
 from madang.client.transport import Transport
 from madang.core.errors import MadangError, ServerUnreachable
 
@@ -73,7 +74,8 @@ def connect(
     handle: what a new guest wants to be called; the server makes a name up, or appends a number, where it has to.
     token: go on with this session. Default: the one in `state`; a new guest where it is missing, or not good any more.
     state: a directory for what survives a restart: the session, the outbox and the positions; for one client at a time,
-        at one server. Default: memory only.
+        at one server. Default: memory only. They are one user's: for another one (a new guest in place of a session
+        that has ended, say) the positions begin anew, and what was in the outbox has FAILED; Sent events tell why.
     device: what the client runs on, for the list of sessions, up to 64 characters.
     presence: have PresenceChanged among the events.
     channels: read only these channels. Default: all of the user's, those that it joins later too.
@@ -95,8 +97,11 @@ async def _open(options: Options) -> Client:
         deadline = time.monotonic() + options.timeout
         wish = Wish(options.handle, options.token, options.device, await home.credentials())
         signed = await _first_contact(transport, wish, deadline)
+        left = await home.store.outbox()
+        if signed.stranger is not None:  # first of all: nothing may ever be sent as somebody else, also after a crash
+            await home.store.forget()
         await home.keep(signed.credentials(signed.user))
-        return await _begin(options, home, transport, signed, deadline)
+        return await _begin(options, home, transport, signed, left, deadline)
     except BaseException:
         await transport.close()
         await home.close()
@@ -123,10 +128,12 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
         raise ServerUnreachable(target=transport.target, problem=str(last or "no answer in time")) from None
 
 
-async def _begin(options: Options, home: Home, transport: Transport, signed: SignedIn, deadline: float) -> Client:
+async def _begin(
+    options: Options, home: Home, transport: Transport, signed: SignedIn, left: Sequence[Post], deadline: float
+) -> Client:
     client = Client(home, transport, signed)
     try:
-        await client._begin(options.presence, options.live, options.channels, deadline - time.monotonic())
+        await client._begin(left, options.presence, options.live, options.channels, deadline - time.monotonic())
     except BaseException:
         await client.close(drain=0)
         raise

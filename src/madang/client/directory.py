@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
+from madang.client.errors import is_passing
 from madang.client.known import ChannelRef, Known, parse_ref
 from madang.client.transport import Transport
-from madang.core.errors import UserNotFound
+from madang.core.errors import MadangError, UserNotFound
 from madang.core.models import Channel, Member, User
 from madang.v1 import lobby_service_pb2 as pb
+from madang.v1 import resources_pb2
 from madang.wire.convert import channel_from_pb, member_from_pb, user_from_pb
 
 PAGE = 1000
@@ -44,24 +46,37 @@ async def pages(fetch: Callable[[str], Awaitable[Answer]]) -> AsyncIterator[Answ
 class Directory:
     """Asks the Lobby, and remembers its answers."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, me: User, changed: Callable[[User], None]) -> None:
+        """`changed` is told of a user who turns out to have changed while no stream told of it."""
         self.known = Known()
+        self.known.user_is(me)
+        self._me = me.user_id
         self._transport = transport
+        self._changed = changed
 
     # Users.
 
     async def meet(self, user_ids: Iterable[int]) -> None:
-        """Get those of the users that were not seen before."""
-        strangers = sorted({user_id for user_id in user_ids if user_id > 0 and not self.known.has_user(user_id)})
+        """Get those of the users that were not seen before, or may have changed since."""
+        strangers = sorted({user_id for user_id in user_ids if user_id > 0 and not self._is_current(user_id)})
         for start in range(0, len(strangers), PAGE):
             request = pb.BatchGetUsersRequest(user_ids=strangers[start : start + PAGE])
             answer = await self._transport.call(self._transport.lobby.BatchGetUsers, request)
             for user in answer.users:
-                self.known.user_is(user_from_pb(user))
+                self._learn(user)
+
+    async def catch_up(self) -> None:
+        """A stream begins after a break: the others may have changed, and are asked for when they are needed."""
+        self.known.doubt_users()
+        await self.meet((self._me,))  # which is always needed
 
     async def name(self, user_id: int) -> str:
         """A user's handle. Raises UserNotFound."""
-        await self.meet((user_id,))
+        try:
+            await self.meet((user_id,))
+        except MadangError as error:
+            if not (is_passing(error) and self.known.has_user(user_id)):
+                raise
         if not self.known.has_user(user_id):
             raise UserNotFound(user=user_id)
         return self.known.user(user_id).handle
@@ -70,7 +85,7 @@ class Directory:
         """A user by id or by handle, asked anew."""
         request = pb.GetUserRequest(user_id=ref) if isinstance(ref, int) else pb.GetUserRequest(handle=ref)
         answer = await self._transport.call(self._transport.lobby.GetUser, request)
-        return self.known.user_is(user_from_pb(answer.user))
+        return self._learn(answer.user)
 
     async def users(self) -> list[User]:
         """All users, by id."""
@@ -79,7 +94,19 @@ class Directory:
             request = pb.ListUsersRequest(page_size=PAGE, page_token=token)
             return await self._transport.call(self._transport.lobby.ListUsers, request)
 
-        return [self.known.user_is(user_from_pb(user)) async for page in pages(fetch) for user in page.users]
+        return [self._learn(user) async for page in pages(fetch) for user in page.users]
+
+    def _is_current(self, user_id: int) -> bool:
+        return self.known.has_user(user_id) and not self.known.is_doubtful(user_id)
+
+    def _learn(self, entry: resources_pb2.User) -> User:
+        """Remember a user; a change that no stream told of, or will tell of, is told."""
+        user = user_from_pb(entry)
+        missed = self.known.is_doubtful(user.user_id) and self.known.user(user.user_id) != user
+        self.known.user_is(user)
+        if missed:
+            self._changed(user)
+        return user
 
     # Channels.
 
@@ -152,7 +179,7 @@ class Directory:
             return await self._transport.call(self._transport.lobby.ListMembers, request)
 
         entries = [entry async for page in pages(fetch) for entry in page.members]
-        return [(member_from_pb(entry.member), self.known.user_is(user_from_pb(entry.user))) for entry in entries]
+        return [(member_from_pb(entry.member), self._learn(entry.user)) for entry in entries]
 
     def _info(self, entry: pb.GetChannelResponse | pb.ChannelEntry) -> ChannelInfo:
         channel = self.known.channel_is(channel_from_pb(entry.channel))

@@ -30,7 +30,7 @@ class Feed:
         """`places`: where an earlier process was. `only`: the channels to read; empty: all of the user's."""
         self.only = set(only)
         self.gap = False
-        """Whether a range was missing: nothing of that channel is taken until the stream begins anew."""
+        """Whether something was missing: nothing of that channel is taken until the stream begins anew."""
         self.applied = 0
         """How many ranges were applied."""
         self._known = known
@@ -110,6 +110,8 @@ class Feed:
         if lost or (before is None and not self._first):  # just joined: an earlier time in the channel counts no more
             self._positions.pop(channel_id, None)
         sequence = self._positions.setdefault(channel_id, Position(opened.position)).sequence
+        if sequence < opened.position and not lost:  # what is between would never come
+            self.gap = True
         if before is None:
             event = ChannelOpened(channel, sequence, opened.read_through)
             yield Item(event) if lost else Item(event, channel_id, Place(sequence, self._store_id))

@@ -1,7 +1,8 @@
 """Between the streams and the one who reads `client.events()`: bounded, and in order.
 
 What comes from the server waits at the door when the reader is slow, so that its stream is not read any further. What
-happens in this process (Connected, Disconnected, Sent) never waits: the oldest of it is dropped when nobody reads.
+happens in this process (Disconnected, Sent, the change of a user that was found out late) never waits: the oldest of
+it is dropped when nobody reads.
 """
 
 from __future__ import annotations

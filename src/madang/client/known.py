@@ -25,6 +25,7 @@ class Known:
 
     def __init__(self) -> None:
         self._users: dict[int, User] = {}
+        self._doubtful: set[int] = set()
         self._channels: dict[int, Channel] = {}
         self._ids: dict[str, int] = {}
 
@@ -32,9 +33,18 @@ class Known:
         """Whether the user was seen before."""
         return user_id in self._users
 
+    def is_doubtful(self, user_id: int) -> bool:
+        """Whether the user may have changed unseen: nobody told, and nobody asked, since `doubt_users`."""
+        return user_id in self._doubtful
+
+    def doubt_users(self) -> None:
+        """Nobody told of changes for a while: what is known of users may be old."""
+        self._doubtful.update(self._users)
+
     def user_is(self, user: User) -> User:
         """Remember a user as it is now."""
         self._users[user.user_id] = user
+        self._doubtful.discard(user.user_id)
         return user
 
     def channel_is(self, channel: Channel) -> Channel:

@@ -61,7 +61,11 @@ class Live:
         """Read one stream, through to a gap."""
         request = self._feed.request()
         async with aclosing(self._transport.stream(self._transport.channel.Subscribe, request)) as responses:
+            first = True
             async for response in responses:
+                if first and self._begun.done():  # from here on the stream tells of users, but not of what it missed
+                    await self._directory.catch_up()
+                first = False
                 await self._directory.meet(authors(response))
                 items = self._feed.take(response)
                 self._line.up()

@@ -11,7 +11,6 @@ from madang.client.journal import Journal
 from madang.client.outgoing import Outgoing, Receipt
 from madang.client.store import Post, Store
 from madang.core.errors import (
-    ChannelNotFound,
     InvalidField,
     MadangError,
     RequestIdReused,
@@ -43,16 +42,16 @@ class Outbox:
         """What has no verdict yet, in order."""
         return list(self._pending.values())
 
-    def load(self, posts: Iterable[Post], *, same_server: bool) -> None:
-        """Go on with what an earlier process left; what was meant for a server that is no more has failed."""
+    def load(self, posts: Iterable[Post], stranger: MadangError | None) -> None:
+        """Go on with what an earlier process left; with `stranger`, it was another user's, and has failed for that."""
         for post in posts:
             self._empty.clear()
             outgoing = Outgoing(post.request_id, post.channel_id or post.channel_name, post.text)
             self._pending[post.request_id] = outgoing
-            if same_server:
+            if stranger is None:
                 self._make_ready(outgoing)
             else:
-                self.fail(outgoing, ChannelNotFound(channel=post.channel_name or post.channel_id))
+                self.fail(outgoing, stranger)
 
     def add(self, outgoing: Outgoing) -> Outgoing:
         """Take a message; one that is here with the same request_id is returned in its place.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import grpc
@@ -37,6 +38,8 @@ WINDOW = 1000
 """How many messages are on their way at most; fewer while the server refuses some for being too many."""
 IDLE = 30.0
 """After how many seconds without a message the stream is closed, to cost the server nothing."""
+MOST_TRIES = 5
+"""How often a message is sent at most for which the server fails with an error of its own: it may be the message."""
 
 
 class Sender:
@@ -51,6 +54,7 @@ class Sender:
         self._backoff = Backoff()
         self._flight: dict[str, Outgoing] = {}
         self._again: list[Outgoing] = []
+        self._failures: Counter[str] = Counter()  # of the server itself, by request_id
         self._held: MadangError | None = None
         self._left = 0
         self._window = WINDOW
@@ -112,14 +116,17 @@ class Sender:
                 self._stored(outgoing, answer.message)
 
     def _refuse_first(self, error: MadangError) -> None:
-        if is_passing(error) or isinstance(error, Unauthenticated):
+        if isinstance(error, Unauthenticated) or self._may_pass(self._outbox.ready[0], error):
             raise error
-        self._outbox.fail(self._outbox.ready.popleft(), error)
+        self._fail(self._outbox.ready.popleft(), error)
 
     # One stream.
 
     async def _stream(self) -> MadangError | None:
-        """Send until the stream ends; return why it did. What has no verdict then is ready again."""
+        """Send until the stream ends; return why it did. What has no verdict then is ready again.
+
+        Raises what the server held messages back with: they are to be sent again, but later.
+        """
         call = self._transport.post()
         try:
             async with asyncio.TaskGroup() as group:
@@ -129,9 +136,11 @@ class Sender:
         finally:
             call.cancel()
             held = self._land_all()
-        if error is None and held is None and self._left:
+        if error is None and held is not None:
+            raise held
+        if error is None and self._left:
             return ServerUnreachable(target=self._transport.target, problem="the server ended the stream")
-        return error or held
+        return error
 
     def _land_all(self) -> MadangError | None:
         """Make ready again what has no verdict; return why the stream was held, if it was."""
@@ -200,16 +209,29 @@ class Sender:
             self._refused(outgoing, from_status(result.error))
 
     def _stored(self, outgoing: Outgoing, stored: pb.Receipt | Message) -> None:
-        self._backoff.reset()
+        self._failures.pop(outgoing.request_id, None)
+        if not self._failures:  # else the others would hurry the one that is to wait
+            self._backoff.reset()
         self._window = min(WINDOW, self._window + 1)
         created_at = micros(stored.create_time)
         self._outbox.settle(outgoing, Receipt(stored.channel_id, stored.sequence, created_at, outgoing.request_id))
 
     def _refused(self, outgoing: Outgoing, error: MadangError) -> None:
         """A verdict, or a reason to hold back: what follows must not overtake what is to be sent again."""
-        if is_passing(error):
+        if self._may_pass(outgoing, error):
             self._again.append(outgoing)
             self._held = error
             self._window = max(1, self._window // 2)  # at a limit, what is sent too early is sent for nothing
         else:
-            self._outbox.fail(outgoing, error)
+            self._fail(outgoing, error)
+
+    def _may_pass(self, outgoing: Outgoing, error: MadangError) -> bool:
+        """Whether to send it again; counts the server's own failures."""
+        if not isinstance(error, Internal):
+            return is_passing(error)
+        self._failures[outgoing.request_id] += 1
+        return self._failures[outgoing.request_id] < MOST_TRIES
+
+    def _fail(self, outgoing: Outgoing, error: MadangError) -> None:
+        self._failures.pop(outgoing.request_id, None)
+        self._outbox.fail(outgoing, error)

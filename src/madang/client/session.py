@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from madang.client.home import Credentials, StateError
 from madang.client.transport import ServerInfo, Transport
-from madang.core.errors import Unauthenticated
+from madang.core.errors import MadangError, NotPermitted, TokenInvalid, TokenMissing, Unauthenticated
 from madang.core.models import Session, User
 from madang.v1 import agent_service_pb2 as pb
 from madang.wire.convert import session_from_pb, user_from_pb
@@ -14,13 +14,13 @@ from madang.wire.convert import session_from_pb, user_from_pb
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The outcome of a sign-in. `same_server`: what was saved of an earlier session is good here."""
+    """The outcome of a sign-in. `stranger`: why what was saved is not for this user to go on with; None when it is."""
 
     server: ServerInfo
     session: Session
     user: User
     token: str
-    same_server: bool
+    stranger: MadangError | None
 
     def credentials(self, user: User) -> Credentials:
         """What a later sign-in needs, with the user as it is now."""
@@ -50,9 +50,9 @@ async def sign_in(transport: Transport, wish: Wish) -> SignedIn:
     if wish.saved is not None:
         try:
             return await _with_token(transport, server, wish, wish.saved.token)
-        except Unauthenticated:
-            pass
-    return await _as_guest(transport, server, wish)
+        except Unauthenticated as error:
+            return await _as_guest(transport, server, wish, error)
+    return await _as_guest(transport, server, wish, TokenMissing())
 
 
 def _check_saved(server: ServerInfo, saved: Credentials | None) -> None:
@@ -66,17 +66,32 @@ def _check_saved(server: ServerInfo, saved: Credentials | None) -> None:
 async def _with_token(transport: Transport, server: ServerInfo, wish: Wish, token: str) -> SignedIn:
     request = pb.SignInRequest(token=pb.TokenCredential(token=token), device=wish.device)
     answer = await transport.call(transport.agent.SignIn, request)
-    return _signed_in(transport, server, answer, wish, answer.token or token)
+    good = answer.token or token
+    stranger = _compare(wish.saved, server.store_id, answer.user.user_id, token)
+    return _signed_in(transport, server, answer, good, stranger)
 
 
-async def _as_guest(transport: Transport, server: ServerInfo, wish: Wish) -> SignedIn:
+def _compare(saved: Credentials | None, store_id: str, user_id: int, token: str) -> MadangError | None:
+    """Why the user of a token is not the one who was saved; None when it is."""
+    if saved is None:
+        return TokenMissing()
+    if saved.token == token:
+        return None
+    if saved.store_id != store_id:  # ids of users mean nothing there
+        return TokenInvalid()
+    if saved.user_id != user_id:
+        return NotPermitted(allowed=saved.handle, action="send what is in their outbox")
+    return None
+
+
+async def _as_guest(transport: Transport, server: ServerInfo, wish: Wish, refused: Unauthenticated) -> SignedIn:
     request = pb.SignInRequest(guest=pb.GuestCredential(handle=wish.handle), device=wish.device)
     answer = await transport.call(transport.agent.SignIn, request)
-    return _signed_in(transport, server, answer, wish, answer.token)
+    return _signed_in(transport, server, answer, answer.token, refused)
 
 
-def _signed_in(transport: Transport, server: ServerInfo, answer: pb.SignInResponse, wish: Wish, token: str) -> SignedIn:
+def _signed_in(
+    transport: Transport, server: ServerInfo, answer: pb.SignInResponse, token: str, stranger: MadangError | None
+) -> SignedIn:
     transport.authorize(token)
-    saved = wish.saved
-    same_server = saved is None or saved.store_id == server.store_id or saved.token == token
-    return SignedIn(server, session_from_pb(answer.session), user_from_pb(answer.user), token, same_server)
+    return SignedIn(server, session_from_pb(answer.session), user_from_pb(answer.user), token, stranger)

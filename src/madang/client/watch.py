@@ -37,6 +37,8 @@ class Watch:
             async for response in responses:
                 told = [presence_from_pb(presence) for presence in response.presences]
                 if first:
+                    if self._known:
+                        await self._directory.catch_up()
                     told += self._gone({presence.user_id for presence in told})
                     first = False
                 await self._directory.meet(presence.user_id for presence in told)

@@ -6,8 +6,11 @@ import base64
 import binascii
 import hashlib
 import struct
+from typing import TypeVar
 
 from madang.core.errors import PageTokenInvalid
+
+T = TypeVar("T")
 
 _QUERY_BYTES = 8
 _CURSOR = struct.Struct(">q")
@@ -16,6 +19,11 @@ _CURSOR = struct.Struct(">q")
 def page_size(asked: int, default: int, most: int) -> int:
     """The size to use: the default for 0, never more than the most."""
     return min(asked or default, most)
+
+
+def cut(found: list[T], size: int) -> tuple[list[T], bool]:
+    """The page of what was found by asking for one more than its size, and whether there is more."""
+    return found[:size], len(found) > size
 
 
 def encode_token(query: tuple[object, ...], cursor: int) -> str:

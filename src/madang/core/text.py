@@ -16,6 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """The C0 and C1 control characters but newline and tab (Unicode's category Cc)."""
 _CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURELY_SEEN = re.compile(r"[!-~]")
+_NOT_DRAWN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
 _NEVER_DRAWN = frozenset(
     chr(code)
     for code in (
@@ -84,8 +85,11 @@ def _is_name_part(character: str) -> bool:
 
 
 def _is_drawn(character: str) -> bool:
-    """Whether there is something to see: no space, control or format, and no letter without a picture."""
-    return unicodedata.category(character)[0] not in "ZC" and character not in _NEVER_DRAWN
+    """Whether there is something to see: no space, control or format, and no letter without a picture.
+
+    What this Python does not know may be an emoji of next year.
+    """
+    return unicodedata.category(character) not in _NOT_DRAWN and character not in _NEVER_DRAWN
 
 
 def _check_name(name: str, limit: int) -> str:

@@ -10,7 +10,7 @@ from madang.core import policy
 from madang.core.errors import ChannelNotFound, MadangError, MessageNotFound, PositionBeyondHead
 from madang.core.events import ReadMarkMoved, TypingStarted
 from madang.core.models import Channel, Content, Draft, Member, Message
-from madang.core.paging import decode_token, encode_token, page_size
+from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
 from madang.core.text import check_text
 from madang.services.hub import Hub
@@ -74,10 +74,9 @@ class ChannelService:
         cursor = decode_token(query, token, before if newest_first else after)
         await self.require(Action.READ, user_id, channel_id)
         low, high = (after, min(cursor, before)) if newest_first else (max(cursor, after), before)
-        found = await self._store.read(messages.page, channel_id, low, high, newest_first, size)
-        shown = _within(found, MAX_PAGE_BYTES)
-        more = len(shown) < len(found) or len(found) == size
-        return shown, encode_token(query, shown[-1].sequence) if more else ""
+        found = await self._store.read(messages.page, channel_id, low, high, newest_first, size + 1)
+        shown, _ = cut(_within(found, MAX_PAGE_BYTES), size)
+        return shown, encode_token(query, shown[-1].sequence) if len(shown) < len(found) else ""
 
     async def mark_read(self, user_id: int, channel_id: int, sequence: int) -> int:
         """Move the read mark forward; where it is now. Raises PositionBeyondHead, and what `require` raises."""

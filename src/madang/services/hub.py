@@ -160,8 +160,8 @@ class Cursor:
                 continue
             found = ring.batch(position)
             if found is None:
-                if batches:  # what is here already should not wait for the store
-                    self._ready[channel_id] = None
+                if batches:  # what is here already should not wait for the store; it is the first to do so next time
+                    self._ready = {channel_id: None, **self._ready}
                     break
                 found = await self._hub.load(channel_id, position)
                 if self.positions.get(channel_id) != position:  # left meanwhile

@@ -14,7 +14,7 @@ from madang.core.errors import (
 )
 from madang.core.events import MembershipChanged
 from madang.core.models import LOBBY_ID, Channel, Content, Member, User
-from madang.core.paging import decode_token, encode_token, page_size
+from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
 from madang.core.text import check_channel_name, check_topic, fold
 from madang.services import posting
@@ -60,8 +60,9 @@ class LobbyService:
         query = ("channels", user_id, joined_only, include_archived)
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
         after = decode_token(query, token, 0)
-        found = await self._store.read(directory.page, user_id, after, size, joined_only, include_archived)
-        return found, encode_token(query, found[-1][0].channel_id) if len(found) == size else ""
+        found = await self._store.read(directory.page, user_id, after, size + 1, joined_only, include_archived)
+        shown, more = cut(found, size)
+        return shown, encode_token(query, shown[-1][0].channel_id) if more else ""
 
     async def update(self, user_id: int, channel_id: int, name: str | None, topic: str | None) -> Channel:
         """Rename a channel, set its topic. Raises what `create` raises, and what policy says."""
@@ -91,8 +92,9 @@ class LobbyService:
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
         after = decode_token(query, token, 0)
         await self.get(user_id, channel_id)
-        found = await self._store.read(directory.members_page, channel_id, after, size)
-        return found, encode_token(query, found[-1][1].user_id) if len(found) == size else ""
+        found = await self._store.read(directory.members_page, channel_id, after, size + 1)
+        shown, more = cut(found, size)
+        return shown, encode_token(query, shown[-1][1].user_id) if more else ""
 
     async def user(self, user_id: int) -> User:
         """A user by its id. Raises UserNotFound."""
@@ -110,8 +112,9 @@ class LobbyService:
         """A page of all users, and the token of the next. Raises PageTokenInvalid."""
         query = ("users", user_id)
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
-        found = await self._store.read(accounts.users_page, decode_token(query, token, 0), size)
-        return found, encode_token(query, found[-1].user_id) if len(found) == size else ""
+        found = await self._store.read(accounts.users_page, decode_token(query, token, 0), size + 1)
+        shown, more = cut(found, size)
+        return shown, encode_token(query, shown[-1].user_id) if more else ""
 
     async def _entry(self, user_id: int, channel: Channel | None, asked: int | str) -> Entry:
         if channel is None:
@@ -156,9 +159,10 @@ def _enter(transaction: Transaction, channel: Channel, user_id: int) -> tuple[Ch
 
 
 def _join(transaction: Transaction, user_id: int, channel_id: int) -> tuple[Channel, Member]:
-    channel, member = _place(transaction, user_id, channel_id, Action.JOIN)
-    if member is not None:
-        return channel, member
+    found, member = directory.place(transaction.connection, channel_id, user_id)
+    if found is not None and member is not None:
+        return found, member
+    channel, _ = _place(transaction, user_id, channel_id, Action.JOIN)
     return _enter(transaction, channel, user_id)
 
 

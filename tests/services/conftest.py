@@ -1,0 +1,69 @@
+"""The services over a store of their own, and a store whose answers can be held back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import PATIENCE, Parts, parts
+
+
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[Parts]:
+    """All services of a node."""
+    async with parts(tmp_path) as made:
+        yield made
+
+
+class SlowStore:
+    """Holds back what the store answered, as a busy disk would: the answer is from before, and comes after."""
+
+    def __init__(self, own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._read: Callable[..., Any] = own.store.read
+        self._held: set[object] = set()
+        self._all = False
+        self.waiting = 0
+        self._asked = asyncio.Event()
+        self._answer = asyncio.Event()
+        monkeypatch.setattr(own.store, "read", self.read)
+
+    async def read(self, query: Callable[..., Any], *args: object) -> Any:
+        answer = await self._read(query, *args)
+        if query in self._held or self._all:
+            self.waiting += 1
+            self._asked.set()
+            await self._answer.wait()
+        return answer
+
+    def hold(self, *queries: Callable[..., Any]) -> None:
+        """Hold back the answers to these, from now on; to everything when none is named."""
+        self._held, self._all = set(queries), not queries
+        self._asked.clear()
+        self._answer.clear()
+
+    async def is_asked(self) -> None:
+        """Wait until there is an answer that is held back."""
+        async with asyncio.timeout(PATIENCE):
+            await self._asked.wait()
+
+    def answer(self) -> None:
+        """Let everything through."""
+        self._held, self._all = set(), False
+        self._answer.set()
+
+
+@pytest.fixture
+def slow(own: Parts, monkeypatch: pytest.MonkeyPatch) -> SlowStore:
+    """The services' store, made slow."""
+    return SlowStore(own, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_wrong_in_silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What the server logs as an error fails the test: the bus, above all, only logs what a handler raises."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []

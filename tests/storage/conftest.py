@@ -1,0 +1,66 @@
+"""One store for each test. A second dialect is a second parameter, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support import Clock, opened
+
+from madang.core.events import Event
+from madang.storage import directory
+from madang.storage.store import Store
+from madang.storage.transaction import Transaction
+
+Open = Callable[[], AbstractAsyncContextManager[Store]]
+Room = Callable[..., Awaitable[int]]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The store's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def groups() -> list[list[Event]]:
+    """What the store told of each commit, in order."""
+    return []
+
+
+@pytest.fixture(params=["sqlite"])
+def open_again(request: pytest.FixtureRequest, tmp_path: Path, groups: list[list[Event]], clock: Clock) -> Open:
+    """Opens the test's store, as often as it is closed."""
+    assert request.param == "sqlite"
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Store]:
+        async with opened(tmp_path / "data", groups.append, clock) as made:
+            yield made
+
+    return opening
+
+
+@pytest.fixture
+async def store(open_again: Open) -> AsyncIterator[Store]:
+    """An open, empty store."""
+    async with open_again() as made:
+        yield made
+
+
+@pytest.fixture
+def room(store: Store) -> Room:
+    """Makes a channel with these members, the first of which owns it; its id."""
+
+    def make(transaction: Transaction, name: str, members: tuple[int, ...]) -> int:
+        channel = directory.create(transaction, name, "", members[0], None)
+        for user_id in members:
+            directory.add_member(transaction, channel.channel_id, user_id)
+        return channel.channel_id
+
+    async def ask(*members: int, name: str = "kitchen") -> int:
+        return await store.write(make, name, members)
+
+    return ask

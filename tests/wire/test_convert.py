@@ -1,0 +1,129 @@
+"""Models to protobuf and back: what goes over the wire is what was meant."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from madang.core.models import Channel, ChannelKind, Content, Member, Message, Session, User, UserKind
+from madang.core.presence import Presence, Status
+from madang.v1 import heartbeat_service_pb2, resources_pb2
+from madang.wire import convert
+
+ID = st.integers(1, 2**63 - 1)
+SEQUENCE = st.integers(0, 2**63 - 1)
+TIME = st.integers(0, 253_402_300_799_999_999)
+"""Microseconds until the end of the year 9999, which is where a Timestamp ends."""
+TEXT = st.text()
+USERS = st.builds(User, ID, TEXT, st.sampled_from(UserKind), TIME)
+CHANNELS = st.builds(Channel, ID, TEXT, TEXT, st.sampled_from(ChannelKind), ID, SEQUENCE, TIME, st.none() | TIME)
+MEMBERS = st.builds(Member, ID, ID, st.none() | TIME, SEQUENCE)
+SESSIONS = st.builds(Session, ID, ID, TEXT, TIME, TIME, TIME)
+PRESENCES = st.builds(Presence, ID, st.sampled_from(Status), st.none() | TIME)
+WORDS = {Content.TEXT, Content.RENAMED, Content.TOPIC_CHANGED}
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Message:
+    """A message as the store has it; only some kinds have words."""
+    content = draw(st.sampled_from(Content))
+    sequence = draw(ID)
+    text = draw(TEXT) if content in WORDS else ""
+    return Message(draw(ID), sequence, sequence, draw(ID), draw(TIME), content, text)
+
+
+@given(USERS)
+def test_users(user: User) -> None:
+    sent = convert.user_to_pb(user).SerializeToString()
+    assert convert.user_from_pb(resources_pb2.User.FromString(sent)) == user
+
+
+@given(CHANNELS)
+def test_channels(channel: Channel) -> None:
+    sent = convert.channel_to_pb(channel).SerializeToString()
+    assert convert.channel_from_pb(resources_pb2.Channel.FromString(sent)) == channel
+
+
+@given(MEMBERS)
+def test_members(member: Member) -> None:
+    sent = convert.member_to_pb(member).SerializeToString()
+    assert convert.member_from_pb(resources_pb2.Member.FromString(sent)) == member
+
+
+@given(SESSIONS)
+def test_sessions_but_for_their_last_use(session: Session) -> None:
+    sent = convert.session_to_pb(session).SerializeToString()
+    expected = replace(session, used_at=session.created_at)
+    assert convert.session_from_pb(resources_pb2.Session.FromString(sent)) == expected
+
+
+@given(PRESENCES)
+def test_presences(presence: Presence) -> None:
+    sent = convert.presence_to_pb(presence).SerializeToString()
+    assert convert.presence_from_pb(heartbeat_service_pb2.Presence.FromString(sent)) == presence
+
+
+@given(messages())
+def test_messages(message: Message) -> None:
+    sent = convert.message_to_pb(message).SerializeToString()
+    assert convert.message_from_pb(resources_pb2.Message.FromString(sent)) == message
+
+
+@pytest.mark.parametrize("content", Content)
+def test_every_content_has_a_field_of_its_own(content: Content) -> None:
+    sent = convert.message_to_pb(Message(1, 1, 1, 1, 0, content, "x" if content in WORDS else ""))
+    assert sent.WhichOneof("content") is not None
+    assert convert.message_from_pb(sent).content is content
+
+
+def test_a_topic_that_was_taken_away_is_a_change_too() -> None:
+    sent = convert.message_to_pb(Message(1, 1, 1, 1, 0, Content.TOPIC_CHANGED, ""))
+    assert sent.channel_updated.HasField("topic")
+    assert convert.message_from_pb(sent).content is Content.TOPIC_CHANGED
+
+
+@given(TIME)
+def test_times_keep_their_microseconds(micros: int) -> None:
+    stamp = Timestamp()
+    convert.set_time(stamp, micros)
+    assert 0 <= stamp.nanos < 10**9
+    assert stamp.ToMicroseconds() == micros
+    assert convert.micros(stamp) == micros
+
+
+@given(st.uuids())
+def test_request_ids(request_id: uuid.UUID) -> None:
+    for text in (str(request_id), str(request_id).upper()):
+        assert convert.request_id_bytes(text) == request_id.bytes
+    assert convert.request_id_text(request_id.bytes) == str(request_id)
+
+
+def test_no_request_id_is_none() -> None:
+    assert convert.request_id_bytes("") is None
+
+
+def test_what_a_newer_server_says_is_understood_as_far_as_it_goes() -> None:
+    user = resources_pb2.User.FromString(b"\x18\x63")  # kind = 99
+    assert convert.user_from_pb(user).kind is UserKind.GUEST
+    channel = resources_pb2.Channel.FromString(b"\x20\x63")
+    assert convert.channel_from_pb(channel).kind is ChannelKind.PUBLIC
+    presence = heartbeat_service_pb2.Presence.FromString(b"\x10\x63")
+    assert convert.presence_from_pb(presence).status is Status.ONLINE
+
+
+@pytest.mark.parametrize("kind", [*UserKind, *ChannelKind, *Status], ids=str)
+def test_every_kind_has_a_value_in_the_contract(kind: UserKind | ChannelKind | Status) -> None:
+    """None of them is the contract's 'not said'."""
+    if isinstance(kind, UserKind):
+        assert convert.user_to_pb(User(1, "x", kind, 0)).kind != resources_pb2.USER_KIND_UNSPECIFIED
+    elif isinstance(kind, ChannelKind):
+        channel = Channel(1, "x", "", kind, 0, 0, 0)
+        assert convert.channel_to_pb(channel).kind != resources_pb2.CHANNEL_KIND_UNSPECIFIED
+    else:
+        assert convert.status_to_pb(kind) != heartbeat_service_pb2.PRESENCE_STATUS_UNSPECIFIED
+        assert convert.status_from_pb(convert.status_to_pb(kind)) is kind
