@@ -148,6 +148,31 @@ def test_a_channel_that_is_joined_again_begins_anew() -> None:
     assert told(made.take(pb.SubscribeResponse(batches=[batch(2, 8, 9)]))) == [9]
 
 
+def test_an_open_channel_that_is_opened_further_on_is_a_gap() -> None:
+    made = begun(1, 2)
+    made.take(pb.SubscribeResponse(batches=[batch(2, 0, 3)]))
+    assert not made.take(opened(2, 3))
+    assert not made.take(opened(2, 1))  # a repeat
+    assert not made.gap
+    assert not made.take(opened(2, 8))
+    assert made.gap
+    positions = {position.channel_id: position.sequence for position in made.request().positions}
+    assert positions == {1: 0, 2: 3}
+    response = opened(1, 0)
+    response.MergeFrom(opened(2, 3))
+    made.take(response)
+    assert told(made.take(pb.SubscribeResponse(batches=[batch(2, 3, 9)]))) == [4, 5, 6, 7, 8, 9]
+    assert not made.gap
+
+
+def test_a_channel_that_is_closed_and_opened_further_on_is_no_gap() -> None:
+    made = begun(1, 2)
+    made.take(pb.SubscribeResponse(closed=[pb.ChannelClosed(channel_id=2)]))
+    (item,) = made.take(opened(2, 8))
+    assert item.place == Place(8, STORE)
+    assert not made.gap
+
+
 def test_a_reset_by_the_server() -> None:
     made = feed({1: Place(50, STORE), 2: Place(5, STORE)})
     made.begin(STORE)
@@ -206,7 +231,9 @@ def test_an_old_change_read_late_does_not_undo_a_newer_one() -> None:
     made = feed({1: Place(0, STORE)})
     made.begin(STORE)
     made.request()
-    made.take(opened(1, 5))
+    response = opened(1, 5)
+    response.opened[0].position = 0
+    made.take(response)
     old = resources_pb2.Message(channel_id=1, sequence=2, author_id=1)
     old.channel_updated.name = "an-old-name"
     news = pb.ChannelBatch(channel_id=1, after=0, through=2, messages=[old])

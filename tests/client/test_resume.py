@@ -15,6 +15,7 @@ import pytest
 
 import madang
 from madang.client import inbox
+from madang.services.hub import Cursor
 
 from .conftest import PATIENCE, Restartable, stored_texts, texts, upto
 
@@ -37,6 +38,46 @@ async def test_after_a_restart_of_the_server(server: Restartable) -> None:
         assert isinstance(seen[-1], madang.MessageEvent)
         assert seen[-1].message.text == "two"
         assert mina.online
+
+
+async def test_users_that_changed_during_a_break(server: Restartable, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        madang.connect(server.target, handle="mina") as mina,
+        madang.connect(server.target, handle="joon", live=False) as joon,
+        madang.connect(server.target, token=mina.token, live=False) as phone,
+    ):
+        await joon.send("lobby", "one")
+        assert await texts(mina, 1) == ["one"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Cursor, "note_user", lambda self, user: None)  # nobody is told, as in a break
+            await joon.set_handle("june")
+            await phone.set_handle("minna")
+        assert (await mina.name(joon.me.user_id), mina.me.handle) == ("joon", "mina")
+        await server.restart()
+        await joon.send("lobby", "two", timeout=PATIENCE)
+        seen = await upto(mina, madang.MessageEvent)
+        assert [event.user.handle for event in seen if isinstance(event, madang.UserChanged)] == ["minna", "june"]
+        assert isinstance(seen[-1], madang.MessageEvent)
+        assert seen[-1].author == joon.me
+        assert (await mina.name(joon.me.user_id), mina.me.handle) == ("june", "minna")
+        await server.restart()
+        await joon.send("lobby", "three", timeout=PATIENCE)
+        assert not any(isinstance(event, madang.UserChanged) for event in await upto(mina, madang.MessageEvent))
+
+
+async def test_a_name_that_may_be_old_is_better_than_none(server: Restartable) -> None:
+    async with (
+        madang.connect(server.target, handle="mina") as mina,
+        madang.connect(server.target, handle="joon", live=False) as joon,
+    ):
+        assert await mina.name(joon.me.user_id) == "joon"
+        await upto(mina, madang.Connected)
+        await server.restart()
+        await upto(mina, madang.Connected)
+        await server.stop()
+        assert await mina.name(joon.me.user_id) == "joon"
+        with pytest.raises(madang.Unavailable):
+            await mina.name(99)
 
 
 async def test_messages_from_while_the_client_was_away(server: Restartable, tmp_path: Path) -> None:

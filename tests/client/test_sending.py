@@ -11,7 +11,7 @@ import pytest
 
 import madang
 from madang.client import sender
-from madang.core.errors import Overloaded, StorageUnavailable
+from madang.core.errors import Internal, Overloaded, StorageUnavailable
 from madang.core.models import Draft, Message
 from madang.services.channel import ChannelService
 
@@ -177,6 +177,35 @@ async def test_a_full_disk_of_the_server(server: Restartable, monkeypatch: pytes
         monkeypatch.setattr(ChannelService, "post", full)
         await all_stored([mina.post("lobby", str(n)) for n in range(1000)])
         assert sorted(await stored_texts(mina, "lobby")) == sorted(["before", *map(str, range(1000))])
+
+
+@pytest.mark.parametrize("failures", [sender.MOST_TRIES - 1, sender.MOST_TRIES])
+async def test_a_server_that_fails_for_one_message(
+    server: Restartable, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    async with madang.connect(server.target) as mina:
+        real, tries = ChannelService.post, 0
+
+        async def fail_for_one(self: ChannelService, drafts: Sequence[Draft]) -> list[Message | madang.MadangError]:
+            nonlocal tries
+            bad = [draft.text == "50" and tries < failures for draft in drafts]
+            tries += sum(draft.text == "50" for draft in drafts)
+            good = [draft for draft, is_bad in zip(drafts, bad, strict=True) if not is_bad]
+            results = iter(await real(self, good) if good else [])
+            return [Internal() if is_bad else next(results) for is_bad in bad]
+
+        monkeypatch.setattr(
+            ChannelService, "post", lambda self, drafts: asyncio.ensure_future(fail_for_one(self, drafts))
+        )
+        posted = [mina.post("lobby", str(n)) for n in range(100)]
+        errors = {outgoing.text: error for outgoing in posted if (error := await _error(outgoing)) is not None}
+        assert tries == sender.MOST_TRIES
+        if failures == sender.MOST_TRIES:
+            assert [(text, type(error)) for text, error in errors.items()] == [("50", Internal)]
+        else:
+            assert not errors
+        stored = await stored_texts(mina, "lobby")
+        assert sorted(stored) == sorted(str(n) for n in range(100) if str(n) not in errors)
 
 
 async def test_close_waits_for_the_outbox(server: Restartable) -> None:

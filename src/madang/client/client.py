@@ -99,8 +99,8 @@ class Client:
 
         Every event comes once, in order per channel. The position in a channel moves when the next event is asked for;
         with a state directory, the next process goes on behind it. (A crash may repeat the last few.) Who reads slowly
-        makes the server wait; of Disconnected, Sent, and the UserChanged of what was missed in a break, the last 1,000 are
-        kept.
+        makes the server wait; of Disconnected, Sent, and the UserChanged of a change missed in a break, the last 1,000
+        are kept.
 
         Ends when the client is closed. Raises what ended the session (SessionRevoked, say) after what had been
         received, and RuntimeError while another consumer reads.
