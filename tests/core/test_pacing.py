@@ -101,6 +101,36 @@ def test_the_fan_out_rests_in_proportion_to_the_readers_it_woke(crowds: list[int
     assert due - 100.0 <= sum(crowds) * REST + 1e-6
 
 
+@given(crowds=st.lists(st.integers(6, 500), min_size=1, max_size=40), late=st.floats(0, 0.004))
+def test_timers_that_tick_late_do_not_add_up(crowds: list[int], late: float) -> None:
+    """What a timer was late by is taken off the next rest, as long as it is less than the slack."""
+    turns, now = Turns(REST, SLACK), 100.0
+    for crowd in crowds:
+        turns.ask(1)
+        due = turns.due_at()
+        assert due is not None
+        now = max(now, due) + late
+        assert turns.next(now) == 1
+        turns.woke(crowd, now)
+    turns.ask(1)
+    due = turns.due_at()
+    assert due is not None
+    assert due - 100.0 <= sum(crowds) * REST + late + 1e-6
+
+
+@given(idle=st.floats(SLACK, 1e6), crowd=st.integers(1, 500))
+def test_a_quiet_time_is_not_saved_up(idle: float, crowd: int) -> None:
+    """However long nobody was woken, the next crowd is followed by its rest, but for the slack."""
+    turns, now = Turns(REST, SLACK), 100.0 + idle
+    turns.ask(1)
+    assert turns.next(now) == 1
+    turns.woke(crowd, now)
+    turns.ask(1)
+    due = turns.due_at()
+    assert due is not None
+    assert due >= now + crowd * REST - SLACK - 1e-6
+
+
 def test_asking_again_while_one_waits_changes_nothing() -> None:
     turns = Turns(REST, SLACK)
     for channel_id in (1, 2, 1, 1):

@@ -219,7 +219,7 @@ async def test_one_that_never_reads(
     rings = server._node._hub.rings
     post = mina.post()
     last = 0
-    for _ in range(30):
+    for _ in range(50):
         await post.write(sends=[item(shared, "x" * 16384) for _ in range(25)])
         last = (await post.read()).results[-1].stored.sequence
         assert rings[shared]._size == sum(map(len, rings[shared]._segments)) <= MAX_RING_BYTES

@@ -25,6 +25,7 @@ class SlowStore:
     def __init__(self, own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
         self._read: Callable[..., Any] = own.store.read
         self._held: set[object] = set()
+        self._delayed: set[object] = set()
         self._all = False
         self.waiting = 0
         self._asked = asyncio.Event()
@@ -32,12 +33,22 @@ class SlowStore:
         monkeypatch.setattr(own.store, "read", self.read)
 
     async def read(self, query: Callable[..., Any], *args: object) -> Any:
+        if query in self._delayed:
+            await self._wait()
         answer = await self._read(query, *args)
         if query in self._held or self._all:
-            self.waiting += 1
-            self._asked.set()
-            await self._answer.wait()
+            await self._wait()
         return answer
+
+    async def _wait(self) -> None:
+        self.waiting += 1
+        self._asked.set()
+        await self._answer.wait()
+
+    def delay(self, query: Callable[..., Any]) -> None:
+        """Let the store look only when it may answer: the answer is from then."""
+        self.hold(query)
+        self._held, self._delayed = set(), self._held
 
     def hold(self, *queries: Callable[..., Any]) -> None:
         """Hold back the answers to these, from now on; to everything when none is named."""

@@ -18,6 +18,7 @@ from madang.core.errors import (
 )
 from madang.core.events import SessionEnded, UserChanged
 from madang.core.text import MAX_HANDLE
+from madang.services import agent
 from madang.services.agent import SESSION_LIFE
 from madang.storage import accounts
 
@@ -188,3 +189,17 @@ async def test_an_open_stream_is_use_as_well(own: Parts) -> None:
         own.clock.pass_seconds(20 * DAY)
         await own.agent.save_use([mina.session.session_id])
     assert own.agent.known(mina.token) is not None
+
+
+async def test_sessions_that_are_not_remembered_are_looked_up(own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "MAX_CACHED", 2)
+    crowd = [await own.agent.sign_in_guest("", "") for _ in range(5)]
+    assert [own.agent.known(one.token) is not None for one in crowd] == [False] * 3 + [True] * 2
+    for one in crowd:
+        assert await own.agent.authenticate(one.token) == one.session
+    await own.agent.save_use()
+    await own.agent.sign_out(crowd[0].session)
+    for _ in range(2):
+        with refused(SessionRevoked):
+            await own.agent.authenticate(crowd[0].token)
+    assert await own.agent.authenticate(crowd[1].token) == crowd[1].session

@@ -83,6 +83,20 @@ def test_pages_are_complete_ranges(sizes: list[int], edits: list[int], after: in
         asyncio.run(run(Path(path)))
 
 
+@pytest.mark.parametrize("most", [1, 2, 9])
+async def test_a_page_ends_where_it_is_told_to(store: Store, most: int) -> None:
+    """Nothing that changed beyond it is in it, though its older self was within."""
+    await fill(store, [1, 1, 1, 1])
+    await store.write(edit, 2)
+    for after in range(6):
+        for until in range(7):
+            page = await store.read(messages.changed, LOBBY_ID, after, most, ALL, until)
+            expected = [version for version in (1, 3, 4, 5) if after < version <= until][:most]
+            assert [one.version for one in page.messages] == expected
+            end = max(min(5, until), after)
+            assert page.through == (expected[-1] if len(expected) == most else end)
+
+
 @pytest.mark.parametrize("after", [3, 4, 2**62])
 async def test_at_the_head_and_beyond_it_there_is_nothing(store: Store, after: int) -> None:
     await fill(store, [1, 1, 1])

@@ -20,6 +20,7 @@ from madang.storage import messages
 from madang.storage.database import SqliteDatabase
 from madang.storage.store import FILE_NAME, Store
 from madang.storage.transaction import Transaction
+from madang.storage.writer import MAX_GROUP
 
 
 def pragma(connection: sa.Connection, name: str) -> object:
@@ -67,6 +68,24 @@ async def test_a_file_that_somebody_else_writes_is_unavailable_and_then_is_not(t
                 await store.write(lambda _: None)
             assert await store.read(messages.head, LOBBY_ID) == 0, "reads go on"
             other.execute("ROLLBACK")
+        assert sequences(await store.append([draft()])) == [1]
+
+
+async def test_what_waits_behind_a_failure_does_not_overtake_it(tmp_path: Path) -> None:
+    """Drafts that were handed over later fail too, or they would be stored before those that are sent again."""
+    async with opened(tmp_path / "data") as store:
+        await store.write(lambda transaction: pragma(transaction.connection, "busy_timeout=20"))
+        with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            few = [draft(text="x" * 16_000)] * 20
+            answers = [store.append(few) for _ in range(10)]
+            assert sum(len(one.text) for one in few) * len(answers) > 2 * MAX_GROUP, "more than one group"
+            signing_in = asyncio.create_task(store.write(lambda transaction: transaction.now))
+            await asyncio.sleep(0)
+            answers[0].add_done_callback(lambda _: other.execute("ROLLBACK"))
+            done = await asyncio.gather(*answers, return_exceptions=True)
+            assert [type(error) for error in done] == [StorageUnavailable] * 10
+            assert await signing_in, "what does not speak in a channel overtakes nobody"
         assert sequences(await store.append([draft()])) == [1]
 
 

@@ -6,9 +6,10 @@ from google.protobuf.internal.encoder import _VarintBytes as reference_varint  #
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madang.core.models import Content, Message
+from madang.core.models import Changes, Content, Message
 from madang.v1 import channel_service_pb2 as pb
-from madang.wire.batches import encode_batch, encode_segment, encode_varint
+from madang.v1 import resources_pb2
+from madang.wire.batches import MAX_SEGMENT_BYTES, encode_batch, encode_changes, encode_segment, encode_varint
 from madang.wire.convert import message_to_pb
 
 COMMITS = st.lists(
@@ -72,3 +73,27 @@ def test_varints_are_protobufs(value: int) -> None:
 def test_an_empty_range_is_a_batch_without_messages() -> None:
     response = pb.SubscribeResponse.FromString(encode_batch(3, 5, 9, []))
     assert response.batches == [pb.ChannelBatch(channel_id=3, after=5, through=9)]
+
+
+@given(
+    after=START,
+    sizes=st.lists(st.sampled_from([1, 100, 16_384]), min_size=1, max_size=60),
+    beyond=st.integers(0, 3),
+)
+def test_a_large_commit_is_cut_into_ranges_that_follow_each_other(after: int, sizes: list[int], beyond: int) -> None:
+    """None of them is too large for a client with gRPC's own limits, whatever the characters weigh."""
+    stored = [
+        Message(7, after + number, after + number, 1, 0, Content.TEXT, "🏡" * (size // 4) or "x")
+        for number, size in enumerate(sizes, 1)
+    ]
+    through = after + len(stored) + beyond
+    events = list(encode_changes(Changes(7, after, through, stored)))
+    assert [event.after for event in events] == [after, *(event.through for event in events[:-1])]
+    assert events[-1].through == through
+    found: list[resources_pb2.Message] = []
+    for event in events:
+        assert len(event.segment) < 4 * MAX_SEGMENT_BYTES + 20_000
+        batch = pb.ChannelBatch.FromString(event.segment)
+        assert all(event.after < message.sequence <= event.through for message in batch.messages)
+        found += batch.messages
+    assert found == [message_to_pb(message) for message in stored]

@@ -7,9 +7,11 @@ from bisect import bisect_left, bisect_right
 from madang.core.positions import Position, Verdict
 from madang.wire.batches import encode_batch
 
-MAX_RING_BYTES = 4 * 1024 * 1024
-MAX_BATCH_BYTES = 128 * 1024
-MAX_JOINED = 8
+MAX_RING_BYTES = 8 * 1024 * 1024
+MAX_BATCH_BYTES = 1024 * 1024
+"""What a reader takes at once has to be more than what can come in while all of a crowd take something; or else, in a
+storm, everyone falls behind, off the ring, and into the store."""
+MAX_JOINED = 4
 """For how many positions the joined bytes are kept: nearly all readers stand at one or two."""
 
 
