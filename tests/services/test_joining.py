@@ -103,7 +103,6 @@ async def test_no_news_of_a_channel_that_is_not_open(own: Parts, slow: SlowStore
         assert kitchen not in live.reader.open
 
 
-@pytest.mark.xfail(strict=True, reason="who is writing in a channel is told even after the user left it")
 async def test_a_left_channel_does_not_tell_who_is_writing(own: Parts) -> None:
     kitchen = await own.room(MINA, HANA)
     async with subscribed(own, HANA) as live:

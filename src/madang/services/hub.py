@@ -128,6 +128,7 @@ class Cursor:
             del self.positions[event.channel_id]
             self._hub.remove_reader(event.channel_id, self)
             self._notices.opened.pop(event.channel_id, None)
+            self._notices.typing = {key: None for key in self._notices.typing if key[0] != event.channel_id}
             self._notices.closed[event.channel_id] = None
             self._stir()
 
