@@ -87,7 +87,7 @@ class Settings:
     classic_times: Times = field(default_factory=Times)
     """The intervals of the classic contract."""
 
-    pace: float = 0.0001
+    pace: float = 0.00008
     """For how long the fan-out rests after a write, seconds for each reader; see `madang.core.pacing`."""
 
     drain: float = 5.0
