@@ -16,6 +16,7 @@ import argparse
 import filecmp
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -54,8 +55,15 @@ def foreign_descriptors(target: Path) -> None:
 
 
 def protoc(*arguments: str) -> None:
+    """Run protoc with this environment's own plugins: they need not be on the caller's PATH."""
+    scripts = Path(sysconfig.get_path("scripts"))
+    plugins = [f"--plugin={name}={scripts / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
     done = subprocess.run(
-        [sys.executable, "-m", "grpc_tools.protoc", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "grpc_tools.protoc", *plugins, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(done.stderr)
