@@ -172,7 +172,7 @@ class Reader:
     begun: bool = False
 
     def begin(self) -> None:
-        """A new stream: its first response names the channels."""
+        """A new stream: its first responses name the channels."""
         self.open.clear()
         self.begun = False
 
@@ -190,10 +190,12 @@ class Reader:
             self._apply(batch)
         for closed in response.closed:
             self._forget(closed.channel_id)
-        if not self.begun:  # the first response names all that there is
+        assert self.begun or not (response.batches or response.closed), "news before the stream has begun"
+        if response.begun:
+            assert not self.begun, "a stream begins once"
+            self.begun = True
             for channel_id in self.positions.keys() - self.open:
                 self._forget(channel_id)
-        self.begun = True
         return response
 
     def sequences(self, channel_id: int) -> list[int]:

@@ -33,10 +33,11 @@ def feed(places: dict[int, Place] | None = None, only: Iterable[int] = ()) -> Fe
     return Feed(Known(), places or {}, list(only))
 
 
-def opened(channel_id: int, position: int, read_through: int = 0) -> pb.SubscribeResponse:
+def opened(channel_id: int, position: int, read_through: int = 0, *, more: bool = False) -> pb.SubscribeResponse:
+    """Opens a channel. `more`: the stream begins with other channels too."""
     channel = resources_pb2.Channel(channel_id=channel_id, name=f"c{channel_id}", sequence=position)
     entry = pb.ChannelOpened(channel=channel, position=position, read_through=read_through)
-    return pb.SubscribeResponse(opened=[entry])
+    return pb.SubscribeResponse(opened=[entry], begun=not more)
 
 
 def batch(channel_id: int, after: int, through: int, *sequences: int) -> pb.ChannelBatch:
@@ -60,7 +61,7 @@ def begun(*channel_ids: int, places: dict[int, Place] | None = None) -> Feed:
     made = feed(places)
     made.begin(STORE)
     made.request()
-    response = pb.SubscribeResponse()
+    response = pb.SubscribeResponse(begun=True)
     for channel_id in channel_ids:
         response.MergeFrom(opened(channel_id, 0))
     made.take(response)
@@ -127,6 +128,18 @@ def test_channels_that_were_left_during_a_break_are_closed() -> None:
     assert (item.event.channel.channel_id, item.channel_id, item.place) == (2, 2, None)
     made.request()
     assert not made.take(opened(1, 0))
+
+
+def test_a_stream_that_begins_with_many_channels_names_them_in_parts() -> None:
+    made = begun(1, 2, 3)
+    made.request()
+    assert not events(made.take(opened(3, 0, more=True)))
+    assert not events(made.take(opened(1, 0, more=True)))
+    left, joined = events(made.take(opened(4, 6)))
+    assert isinstance(left, ChannelClosed), "the second was not named: it was left meanwhile"
+    assert isinstance(joined, ChannelOpened)
+    (item,) = made.take(pb.SubscribeResponse(closed=[pb.ChannelClosed(channel_id=3)]))
+    assert isinstance(item.event, ChannelClosed)
 
 
 def test_a_filter_leaves_the_places_of_other_channels_alone() -> None:

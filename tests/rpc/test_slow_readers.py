@@ -138,7 +138,6 @@ def many(transaction: Transaction, owner_id: int, count: int) -> int:
     return channel_id
 
 
-@pytest.mark.xfail(strict=True, reason="the first response names all channels at once, however many and large they are")
 async def test_many_channels_reach_a_client_with_the_usual_limits(server: Server, modest: Caller) -> None:
     last = await server._node._store.write(many, modest.user_id, 4_000)
     live = await modest.subscribe()

@@ -17,7 +17,7 @@ from support import PATIENCE, Parts, Reader, parts
 from madang.bus.local import LocalBus
 from madang.core.events import BusEvent, ChannelChanged
 from madang.core.models import LOBBY_ID
-from madang.services import hub, ring
+from madang.services import hub, ring, subscription
 from madang.services.subscription import Subscription, Wanted
 from madang.storage import messages
 
@@ -160,7 +160,7 @@ class World:
         self.own.bus.settle()
         for device in self.devices:
             await self.connect(device)
-            if not device.reader.begun:
+            while not device.reader.begun:
                 await self.read(device, PATIENCE)
         await self.own.hub.reconcile()
         heads = {channel_id: await self.head(channel_id) for channel_id in (LOBBY_ID, *self.members)}
@@ -220,6 +220,8 @@ def test_every_reader_ends_with_every_change_once_in_order(steps: list[Step], se
     with tempfile.TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patched:
         patched.setattr(hub, "PAGE", 3)
         patched.setattr(ring, "MAX_BATCH_BYTES", 120)
+        patched.setattr(hub, "MAX_OPENED", 1)
+        patched.setattr(subscription, "MAX_OPENED", 1)
         asyncio.run(play(Path(path), steps, seed, rest))
 
 

@@ -62,10 +62,6 @@ async def test_leaving_and_joining_again_between_two_responses_leaves_the_channe
         assert live.reader.texts(kitchen) == ["welcome back"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="closed that comes up while a page is loading is in one response with opened, and applied after it",
-)
 async def test_leaving_and_joining_again_while_a_page_is_on_its_way_leaves_the_channel_open(
     own: Parts, slow: SlowStore
 ) -> None:
@@ -83,10 +79,6 @@ async def test_leaving_and_joining_again_while_a_page_is_on_its_way_leaves_the_c
         assert kitchen in live.reader.open
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="joined, written in and left in the time of one response: it has a batch, but was never opened",
-)
 async def test_no_news_of_a_channel_that_is_not_open(own: Parts, slow: SlowStore) -> None:
     kitchen = await own.room(MINA)
     async with subscribed(own, HANA) as live:

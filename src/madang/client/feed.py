@@ -39,7 +39,8 @@ class Feed:
         self._lost: set[int] = set()  # channels whose position was of another history
         self._read_through: dict[int, int] = {}  # of the channels that are open
         self._places = places
-        self._first = True
+        self._beginning = True  # until every channel was named that the stream begins with
+        self._named: set[int] = set()
 
     def begin(self, store_id: str) -> bool:
         """A stream begins, over the history `store_id`. Returns whether it goes on from where the client was."""
@@ -58,7 +59,8 @@ class Feed:
 
     def request(self) -> pb.SubscribeRequest:
         """What to ask for now."""
-        self._first, self.gap = True, False
+        self._beginning, self.gap = True, False
+        self._named.clear()
         request = pb.SubscribeRequest(channel_ids=sorted(self.only), store_id=self._store_id)
         for channel_id, position in self._positions.items():
             if self._wanted(channel_id):
@@ -69,11 +71,14 @@ class Feed:
         """Apply a response; its authors were met before. Sets `gap`."""
         items: deque[Item] = deque()
         self._lost.update(reset.channel_id for reset in response.resets)
-        if self._first:
-            items.extend(self._missing({opened.channel.channel_id for opened in response.opened}))
+        if self._beginning:
+            self._named.update(opened.channel.channel_id for opened in response.opened)
+            if response.begun:
+                items.extend(self._missing(self._named))
         for opened in response.opened:
             items.extend(self._opened(opened))
-        self._first = False
+        if response.begun:
+            self._beginning = False
         for reset in response.resets:
             items.extend(self._reset(reset.channel_id, reset.position))
         for batch in response.batches:
@@ -95,7 +100,7 @@ class Feed:
         return not self.only or channel_id in self.only
 
     def _missing(self, opened: Collection[int]) -> Iterator[Item]:
-        """The first response names every channel of the stream; the user left the others while it was broken."""
+        """The stream has named every channel that it begins with; the user left the others while it was broken."""
         known = {*self._positions, *self._lost, *self._read_through}
         for channel_id in sorted(known.difference(opened)):
             if self._wanted(channel_id):
@@ -107,7 +112,9 @@ class Feed:
         before = self._read_through.get(channel_id)
         self._read_through[channel_id] = opened.read_through
         lost = channel_id in self._lost
-        if lost or (before is None and not self._first):  # just joined: an earlier time in the channel counts no more
+        if lost or (
+            before is None and not self._beginning
+        ):  # just joined: an earlier time in the channel counts no more
             self._positions.pop(channel_id, None)
         sequence = self._positions.setdefault(channel_id, Position(opened.position)).sequence
         if sequence < opened.position and not lost:  # what is between would never come

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from madang.bus.base import Bus
@@ -31,6 +32,8 @@ from madang.wire.batches import encode_batch, encode_segment
 
 MAX_TYPING = 100
 """In channels with more readers nobody is told who is writing; and no reader is told of more at once."""
+MAX_OPENED = 200
+"""How many channels one response opens: with the longest names and topics it stays far below gRPC's 4 MiB."""
 PAGE = 200
 PAGE_BYTES = 128 * 1024
 HISTORY_REST = 1.5
@@ -50,6 +53,23 @@ class Notices:
 
     def __bool__(self) -> bool:
         return bool(self.opened or self.closed or self.typing or self.read_marks or self.users)
+
+    @property
+    def moved(self) -> bool:
+        """Whether there are channels to be closed or opened."""
+        return bool(self.closed or self.opened)
+
+    def take_moved(self) -> Notices:
+        """What is told by itself and before all else: what is closed, so that a channel can be closed and opened again;
+        then what is opened, a bounded number at once, so that nothing comes from a channel before it is open.
+        """
+        if self.closed:
+            closed, self.closed = self.closed, {}
+            return Notices(closed=closed)
+        opened = dict(islice(self.opened.items(), MAX_OPENED))
+        for channel_id in opened:
+            del self.opened[channel_id]
+        return Notices(opened=opened)
 
 
 class News(NamedTuple):
@@ -92,10 +112,13 @@ class Cursor:
         while True:
             if self._ended is not None:
                 raise self._ended
-            if self._notices.closed:  # by itself and first, so that a channel can be closed and opened again
-                closed, self._notices.closed = self._notices.closed, {}
-                return News(Notices(closed=closed), [])
+            if self._notices.moved:
+                return News(self._notices.take_moved(), [])
             batches = await self._take_batches() if self._ready else []
+            if self._notices.moved:  # while a page was on its way; what is told next may be of the opened
+                if batches:
+                    return News(Notices(), batches)
+                continue
             notices = self._notices
             if notices:
                 self._notices = Notices()
@@ -151,6 +174,7 @@ class Cursor:
 
     async def _take_batches(self) -> list[bytes]:
         batches: list[bytes] = []
+        later: dict[int, None] = {}
         size = 0
         while self._ready and size < MAX_BATCH_BYTES:
             channel_id = next(iter(self._ready))
@@ -158,6 +182,9 @@ class Cursor:
             position = self.positions.get(channel_id)
             ring = self._hub.rings.get(channel_id)
             if position is None or ring is None or position >= ring.head:
+                continue
+            if channel_id in self._notices.opened:  # joined while a page was on its way: to be opened first
+                later[channel_id] = None
                 continue
             found = ring.batch(position)
             if found is None:
@@ -174,6 +201,8 @@ class Cursor:
             if through > position:
                 batches.append(encoded)
                 size += len(encoded)
+        if later:
+            self._ready.update(later)
         return batches
 
     async def _sleep(self) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from madang.core import policy
 from madang.core.errors import ChannelNotFound, MadangError, NotAMember
 from madang.core.models import Channel, Member
 from madang.core.policy import Action
-from madang.services.hub import Cursor, Hub, Notices
+from madang.services.hub import MAX_OPENED, Cursor, Hub, Notices
 from madang.storage import directory, messages
 from madang.storage.database import Connection
 from madang.storage.store import Store
@@ -28,6 +30,15 @@ class Wanted:
     store_id: str = ""
 
 
+class Beginning(NamedTuple):
+    """A channel that a stream begins with. `reset`: the caller's position was not of this history."""
+
+    channel: Channel
+    member: Member
+    position: int
+    reset: bool
+
+
 class Subscription:
     """An open stream: ask for the `next` response again and again; `close` always."""
 
@@ -37,6 +48,7 @@ class Subscription:
         self._cursor = cursor
         self._wanted = wanted
         self._begun = False
+        self._beginning: deque[Beginning] = deque()
 
     def end(self, error: MadangError) -> None:
         """End the stream: `next` raises the error."""
@@ -47,25 +59,27 @@ class Subscription:
         self._hub.detach(self._cursor)
 
     async def next(self) -> bytes:
-        """The next SubscribeResponse, encoded: the first names the channels, the others come as there is news.
+        """The next SubscribeResponse, encoded: the first ones name the channels, the others come as there is news.
 
         Raises what the stream is ended with; at its beginning also ChannelNotFound, NotAMember.
         """
         if not self._begun:
             self._begun = True
-            return await self._begin()
+            await self._begin()
+            return self._name_channels()
+        if self._beginning:
+            return self._name_channels()
         news = await self._cursor.next()
         if not news.notices:
             return news.batches[0] if len(news.batches) == 1 else b"".join(news.batches)
         return b"".join((await self._encode(news.notices), *news.batches))
 
-    async def _begin(self) -> bytes:
+    async def _begin(self) -> None:
         """Open every channel. Whatever is left or stored between the first look and the last is not missed: the cursor
         was attached before the first, and new rings learn their heads after they were made.
         """
         cursor, wanted = self._cursor, self._wanted
         found = await self._store.read(_channels, cursor.user_id, wanted.channel_ids)
-        response = pb.SubscribeResponse()
         fresh = []
         for channel, member in found:
             if cursor.has_left(channel.channel_id):
@@ -74,25 +88,34 @@ class Subscription:
                 continue
             if not self._hub.is_watched(channel.channel_id):
                 fresh.append(channel.channel_id)
-            position = self._begin_at(response, channel)
-            _add_opened(response, channel, member, position)
-            cursor.watch(channel.channel_id, position)
+            beginning = self._begin_at(channel, member)
+            self._beginning.append(beginning)
+            cursor.watch(channel.channel_id, beginning.position)
         # What is known already, at once: whoever made a ring may go before it has told the ring where the head is.
         self._hub.advance({channel.channel_id: channel.sequence for channel, _ in found})
         if fresh:
             self._hub.advance(await self._store.read(messages.heads, fresh))
-        return response.SerializeToString()
 
-    def _begin_at(self, response: pb.SubscribeResponse, channel: Channel) -> int:
-        """Where the stream begins in a channel; notes a reset when that is not where the caller stands."""
+    def _begin_at(self, channel: Channel, member: Member) -> Beginning:
+        """Where the stream begins in a channel: where the caller stands, unless that is not in this history."""
         position = self._wanted.positions.get(channel.channel_id)
         if position is None:
-            return channel.sequence
+            return Beginning(channel, member, channel.sequence, reset=False)
         same_history = self._wanted.store_id in ("", self._store.store_id)
         if same_history and position <= channel.sequence:
-            return position
-        response.resets.add(channel_id=channel.channel_id, position=channel.sequence)
-        return channel.sequence
+            return Beginning(channel, member, position, reset=False)
+        return Beginning(channel, member, channel.sequence, reset=True)
+
+    def _name_channels(self) -> bytes:
+        """The next of the responses that a stream begins with."""
+        response = pb.SubscribeResponse()
+        for _ in range(min(len(self._beginning), MAX_OPENED)):
+            channel, member, position, reset = self._beginning.popleft()
+            _add_opened(response, channel, member, position)
+            if reset:
+                response.resets.add(channel_id=channel.channel_id, position=position)
+        response.begun = not self._beginning
+        return response.SerializeToString()
 
     async def _encode(self, notices: Notices) -> bytes:
         response = pb.SubscribeResponse()

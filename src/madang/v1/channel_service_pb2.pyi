@@ -493,8 +493,8 @@ Global___SubscribeRequest: _TypeAlias = SubscribeRequest  # noqa: Y015
 
 @_typing.final
 class SubscribeResponse(_message.Message):
-    """What is new. The first response names every channel of the stream in `opened`; later ones hold any of the lists. Apply
-    the lists in the order of their field numbers.
+    """What is new. The first responses name every channel of the stream in `opened`, up to and with the one that has `begun`
+    set; later ones hold any of the lists. Apply the lists in the order of their field numbers.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -506,6 +506,11 @@ class SubscribeResponse(_message.Message):
     TYPING_FIELD_NUMBER: _builtins.int
     READ_MARKS_FIELD_NUMBER: _builtins.int
     USERS_FIELD_NUMBER: _builtins.int
+    BEGUN_FIELD_NUMBER: _builtins.int
+    begun: _builtins.bool
+    """Set once in a stream: every channel that it began with has been named by now. A channel that the caller knew and that
+    was not named has been left meanwhile.
+    """
     @_builtins.property
     def opened(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelOpened]:
         """Channels that are in the stream from now on."""
@@ -546,10 +551,11 @@ class SubscribeResponse(_message.Message):
         typing: _abc.Iterable[Global___Typing] | None = ...,
         read_marks: _abc.Iterable[Global___ReadMark] | None = ...,
         users: _abc.Iterable[_resources_pb2.User] | None = ...,
+        begun: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "closed", b"closed", "opened", b"opened", "read_marks", b"read_marks", "resets", b"resets", "typing", b"typing", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "begun", b"begun", "closed", b"closed", "opened", b"opened", "read_marks", b"read_marks", "resets", b"resets", "typing", b"typing", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
