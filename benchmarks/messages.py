@@ -13,6 +13,7 @@ _VARINT = 0x7F
 _MORE = 0x80
 
 # Tags: field number << 3 | wire type.
+_NUMBER = 0  # the wire type of numbers, beside lengths the only one in this contract
 _BATCHES = 3 << 3 | 2
 _CHANNEL_ID, _AFTER, _THROUGH = 1 << 3, 2 << 3, 3 << 3
 
@@ -129,6 +130,8 @@ class BatchWalker(ABC):
     def _field(self, piece: memoryview, at: int) -> int:
         """Look at the field at `at`; gives its size with tag and length, or 0 when more of it has to come first."""
         size, start = read_varint(piece, at + 1)
+        if piece[at] & 7 == _NUMBER:
+            size = 0  # the value itself was read
         total = start - at + size
         if total > self._left:
             raise MessageError("a field that is longer than its message")

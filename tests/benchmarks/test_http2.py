@@ -51,7 +51,7 @@ def responses() -> list[SubscribeResponse]:
         return ChannelBatch(channel_id=channel, after=after, through=through, messages=messages)
 
     return [
-        SubscribeResponse(opened=[ChannelOpened(channel=Channel(channel_id=7, name="x" * 64), position=3)]),
+        SubscribeResponse(opened=[ChannelOpened(channel=Channel(channel_id=7, name="x" * 64), position=3)], begun=True),
         SubscribeResponse(),
         SubscribeResponse(batches=[batch(7, 0, 1)]),
         SubscribeResponse(batches=[batch(7, 1, 2), batch(8, 300, 302)], typing=[Typing(channel_id=7, user_id=9)]),
