@@ -8,11 +8,12 @@ sizes that every driver keeps prepared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
 
@@ -35,6 +36,40 @@ def set_by_key(
         statement = _update(key, column, len(few), connection.dialect)
         cases = tuple(part for pair in few for part in pair)
         connection.exec_driver_sql(statement, (*cases, *(each for each, _ in few)))
+
+
+def select_in(
+    connection: sa.Connection, query: sa.Select[Any], lists: Mapping[str, Collection[int]]
+) -> sa.CursorResult[Any]:
+    """Run a query whose only parameters are lists, none of them empty: the name of each with its values.
+
+    SQLAlchemy would write the lists into the query anew each time. Here its text is kept for a few sizes of lists: a
+    shorter list is filled up with its last value.
+    """
+    full = {name: _filled(values) for name, values in lists.items()}
+    sizes = tuple((name, len(values)) for name, values in full.items())
+    statement, order = _select(query, sizes, connection.dialect)
+    return connection.exec_driver_sql(statement, tuple(full[name][index] for name, index in order))
+
+
+def _filled(values: Collection[int]) -> list[int]:
+    """The values, the last one repeated until their number is a power of two."""
+    filled = list(values)
+    filled += filled[-1:] * ((1 << (len(filled) - 1).bit_length()) - len(filled))
+    return filled
+
+
+@lru_cache(maxsize=256)
+def _select(
+    query: sa.Select[Any], sizes: tuple[tuple[str, int], ...], dialect: sa.Dialect
+) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """The text of a query with lists of these sizes, and which list's which value each parameter is."""
+    places = {f"{name}_{index + 1}": (name, index) for name, size in sizes for index in range(size)}
+    filled = query.params({name: [0] * size for name, size in sizes})
+    compiled = filled.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
+        raise TypeError(f"{dialect.name}: its parameters have no positions")
+    return str(compiled), tuple(places[name] for name in compiled.positiontup)
 
 
 def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:

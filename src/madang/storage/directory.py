@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from madang.core.models import LOBBY_ID, Channel, ChannelKind, Member, User
 from madang.core.text import fold
 from madang.storage import accounts
+from madang.storage.bulk import select_in
 from madang.storage.schema import channels, members, users
 from madang.storage.transaction import Transaction, unique
 
@@ -137,7 +138,7 @@ def places(
     inside: set[tuple[int, int]] = set()
     width = len(_CHANNEL)
     for channel_ids, user_ids in _blocks(sorted(pairs)):
-        for row in connection.execute(_PLACES, {"channel_ids": list(channel_ids), "user_ids": list(user_ids)}):
+        for row in select_in(connection, _PLACES, {"channel_ids": channel_ids, "user_ids": user_ids}):
             if row[0] not in found:
                 found[row[0]] = _channel(row[:width])
             if row[width] is not None:
