@@ -25,6 +25,7 @@ from benchmarks.rooms import rooms
 from benchmarks.sampling import Profile, recording
 from benchmarks.server import Server, ServerError, serve
 from benchmarks.storm import storm
+from benchmarks.yardstick import yardstick
 
 PAGE = Path(__file__).parent / "RESULTS.md"
 PATIENCE = 300.0
@@ -111,8 +112,11 @@ async def _measure(options: argparse.Namespace) -> list[Result]:
         runs = []
         for number in range(options.rounds):
             say(f"{scenario.title}: run {number + 1} of {options.rounds}")
+            before = yardstick()
             async with serve(arguments) as server:
-                runs.append(await _run(scenario, server, effort))
+                findings = await _run(scenario, server, effort)
+            findings.add("yardstick before and after, a loop in Python", (before + yardstick()) / 2, "ms")
+            runs.append(findings)
         profile = await _profile(scenario, effort, arguments) if options.profile else None
         result = together(scenario.title, runs, profile)
         results.append(result)

@@ -60,9 +60,10 @@ async def opened(
     path: Path,
     committed: Callable[[list[Event]], None] = lambda events: None,
     clock: Callable[[], int] | None = None,
+    unhurried: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Store]:
     """A store that works, on SQLite, closed in order."""
-    store = await open_store(path, posting.append, committed, clock or Clock())
+    store = await open_store(path, posting.append, committed, clock or Clock(), unhurried)
     work = asyncio.create_task(store.work())
     try:
         yield store
@@ -136,7 +137,7 @@ async def parts(path: Path, *, bus: LocalBus | None = None, rest: float = 0.0) -
                 bus.publish(event)
 
     streams, hub = Streams(bus), Hub(bus, rest)
-    async with opened(path, committed, clock) as store:
+    async with opened(path, committed, clock, hub.is_behind) as store:
         hub.use(store)
         yield Parts(
             clock,

@@ -12,7 +12,7 @@ from support import archive, draft, eventually, held, opened, refused, sequences
 from madang.core.errors import MadangError, Overloaded, ServerDraining, UserNotFound
 from madang.core.events import Event, SessionEnded
 from madang.core.models import LOBBY_ID, Changes, Draft, Message, User, UserKind
-from madang.storage import accounts, messages
+from madang.storage import accounts, messages, writer
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
 from madang.storage.writer import MAX_GROUP, MAX_WAITING
@@ -77,6 +77,25 @@ async def test_the_others_are_told_after_the_commit_and_before_the_sender(tmp_pa
         answers.append(store.append([draft()]))
         await answers[0]
         assert seen == [(False, 1)]
+
+
+async def test_while_readers_wait_anyway_more_gathers_for_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "GATHER", 0.5)
+    sizes: list[int] = []
+
+    def committed(events: list[Event]) -> None:
+        sizes.extend(len(event.messages) for event in events if isinstance(event, Changes))
+
+    async with opened(tmp_path, committed, unhurried=lambda: True) as store:
+        await store.append([draft()])
+        waiting = []
+        for _ in range(20):
+            waiting.append(store.append([draft()]))
+            await asyncio.sleep(0)
+        assert sequences([message for one in waiting for message in await one]) == list(range(2, 22))
+    assert sizes == [1, 20]
 
 
 async def test_a_group_has_a_limit_and_the_order_is_kept_over_it(store: Store, groups: list[list[Event]]) -> None:

@@ -100,7 +100,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
-        self._store = store = await open_store(settings.data, posting.append, self._committed, now)
+        self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(_finish, writer)

@@ -271,6 +271,10 @@ class Hub:
         """Whether there is a ring for the channel, whose head is known or about to be."""
         return channel_id in self.rings
 
+    def is_behind(self) -> bool:
+        """Whether crowds wait for their turn."""
+        return self._timer is not None
+
     def remove_reader(self, channel_id: int, cursor: Cursor) -> None:
         """Wake the cursor no more; the last reader takes the ring with it."""
         readers = self._readers[channel_id]

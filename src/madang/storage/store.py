@@ -75,10 +75,11 @@ async def open_store(
     append: Append,
     committed: Callable[[list[Event]], None],
     clock: Callable[[], int],
+    unhurried: Callable[[], bool],
 ) -> Store:
     """Open the store in a directory, making it when it is new, migrating it when it is old.
 
-    `append` and `committed`: see Writer. `clock`: microseconds since the epoch. Raises StoreError.
+    `append`, `committed` and `unhurried`: see Writer. `clock`: microseconds since the epoch. Raises StoreError.
     """
     lock = DirectoryLock(directory)
     try:
@@ -93,7 +94,7 @@ async def open_store(
     except BaseException:
         lock.release()
         raise
-    return Store(database, Writer(database, append, committed, clock), store_id, lock)
+    return Store(database, Writer(database, append, committed, clock, unhurried), store_id, lock)
 
 
 def _prepare(path: Path) -> bool:

@@ -38,6 +38,10 @@ counted as if it were text."""
 MAX_WAITING = 64 * 1024 * 1024
 """How much may wait for its turn before more is refused."""
 
+GATHER = 0.006
+"""How far apart commits begin, seconds, while the fan-out is behind: what was stored earlier would not be read earlier,
+and a few large commits cost less than many small ones."""
+
 DRAFT_WEIGHT = 200
 OPERATION_WEIGHT = 4_000
 
@@ -63,12 +67,18 @@ class Writer:
         append: Append,
         committed: Callable[[list[Event]], None],
         clock: Callable[[], int],
+        unhurried: Callable[[], bool],
     ) -> None:
-        """`committed` is told of the events right after their commit, in order, before anyone is answered."""
+        """`committed` is told of the events right after their commit, in order, before anyone is answered.
+
+        `unhurried` says whether what is stored now would have to wait for its readers anyway.
+        """
         self._database = database
         self._append = append
         self._committed = committed
         self._clock = clock
+        self._unhurried = unhurried
+        self._began = 0.0
         self._queue: deque[_Waiting] = deque()
         self._weight = 0
         self._news = asyncio.Event()
@@ -100,6 +110,8 @@ class Writer:
             await self._news.wait()
             self._news.clear()
             while self._queue:
+                await self._gather()
+                self._began = asyncio.get_running_loop().time()
                 await self._commit(self._take())
 
     def close(self) -> None:
@@ -119,6 +131,12 @@ class Writer:
         self._weight += weight
         self._news.set()
         return waiting.future
+
+    async def _gather(self) -> None:
+        """Let a larger group come together, when that costs nobody anything."""
+        rest = self._began + GATHER - asyncio.get_running_loop().time()
+        if rest > 0 and not self._closing and self._weight < MAX_GROUP and self._unhurried():
+            await asyncio.sleep(rest)
 
     def _take(self) -> list[_Waiting]:
         """The next group: from the front of the queue, at least one, at most what may go into a commit."""
