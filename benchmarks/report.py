@@ -159,8 +159,8 @@ def page(results: Sequence[Result], *, command: str, rounds: int) -> str:
         "empty data directory; server and load share the machine's cores. CPU time is the server's own, user and "
         "system, all threads, as the operating system counts it. In every run every reader's ranges were followed "
         "without a gap to the head that the acknowledgements named; in storm and catch-up some checked every message. "
-        "The yardstick, a loop of plain Python before and after each run, tells how fast the machine was: a virtual one "
-        "may run at half its speed while its neighbours are busy.",
+        "The yardstick, a loop of plain Python before and after each run, tells how fast the machine was: a virtual "
+        "one may run at half its speed while its neighbours are busy.",
         "",
         *_table(line for result in results for line in lines(result) if line.target),
         "",
