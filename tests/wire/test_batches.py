@@ -13,7 +13,12 @@ from madang.wire.batches import MAX_SEGMENT_BYTES, encode_batch, encode_changes,
 from madang.wire.convert import message_to_pb
 
 COMMITS = st.lists(
-    st.lists(st.tuples(st.sampled_from(Content), st.text(max_size=200)), min_size=1, max_size=4), max_size=6
+    st.lists(
+        st.tuples(st.sampled_from([Content.TEXT, Content.RENAMED, Content.MEMBER_JOINED]), st.text(max_size=200)),
+        min_size=1,
+        max_size=4,
+    ),
+    max_size=6,
 )
 CHANNEL = st.integers(1, 2**63 - 1)
 START = st.integers(0, 2**62)
@@ -26,7 +31,7 @@ def commits(channel_id: int, after: int, written: list[list[tuple[Content, str]]
         messages = []
         for content, text in group:
             sequence += 1
-            kept = text if content is Content.TEXT else ""
+            kept = "" if content is Content.MEMBER_JOINED else text
             messages.append(Message(channel_id, sequence, sequence, 7, 1_000_000 + sequence % 999, content, kept))
         groups.append(messages)
     return groups

@@ -7,12 +7,28 @@ from dataclasses import replace
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
+from hypothesis import find, given
 from hypothesis import strategies as st
 
-from madang.core.models import Channel, ChannelKind, Content, Member, Message, Session, User, UserKind
+from madang.core.models import (
+    AuditEvent,
+    Ban,
+    Channel,
+    ChannelKind,
+    ChannelRole,
+    Content,
+    Invite,
+    Member,
+    Message,
+    Report,
+    Scope,
+    ServerRole,
+    Session,
+    User,
+    UserKind,
+)
 from madang.core.presence import Presence, Status
-from madang.v1 import heartbeat_service_pb2, resources_pb2
+from madang.v1 import agent_service_pb2, heartbeat_service_pb2, lobby_service_pb2, resources_pb2
 from madang.wire import convert
 
 ID = st.integers(1, 2**63 - 1)
@@ -20,12 +36,48 @@ SEQUENCE = st.integers(0, 2**63 - 1)
 TIME = st.integers(0, 253_402_300_799_999_999)
 """Microseconds until the end of the year 9999, which is where a Timestamp ends."""
 TEXT = st.text()
-USERS = st.builds(User, ID, TEXT, st.sampled_from(UserKind), TIME)
-CHANNELS = st.builds(Channel, ID, TEXT, TEXT, st.sampled_from(ChannelKind), ID, SEQUENCE, TIME, st.none() | TIME)
-MEMBERS = st.builds(Member, ID, ID, st.none() | TIME, SEQUENCE)
-SESSIONS = st.builds(Session, ID, ID, TEXT, TIME, TIME, TIME)
+MAYBE = st.none() | TIME
+COUNT = st.integers(0, 2**31 - 1)
+ROLE = st.sampled_from(ServerRole)
+CHANNEL_ROLE = st.sampled_from(ChannelRole)
+USERS = st.builds(User, ID, TEXT, st.sampled_from(UserKind), TIME, ROLE, TEXT, TEXT, SEQUENCE, MAYBE, MAYBE)
+CHANNELS = st.builds(
+    Channel,
+    ID,
+    TEXT,
+    TEXT,
+    st.sampled_from(ChannelKind),
+    ID,
+    SEQUENCE,
+    TIME,
+    MAYBE,
+    st.booleans(),
+    COUNT,
+    st.booleans(),
+    st.lists(ID, max_size=9).map(tuple),
+)
+MEMBERS = st.builds(Member, ID, ID, MAYBE, SEQUENCE, CHANNEL_ROLE, MAYBE)
+SCOPES = st.none() | st.integers(1, 7).map(Scope)
+SESSIONS = st.builds(Session, ID, ID, TEXT, TIME, TIME, TIME, st.none(), TEXT, SCOPES)
+BANS = st.builds(Ban, ID, ID, ID, TEXT, TIME, MAYBE)
+INVITES = st.builds(Invite, ID, SEQUENCE, ROLE, COUNT, COUNT, TIME, TIME, MAYBE, TEXT)
+REPORTS = st.builds(Report, ID, ID, ID, ID, ID, TEXT, TEXT, TIME, MAYBE, SEQUENCE)
+AUDIT = st.builds(
+    AuditEvent, ID, TIME, SEQUENCE, TEXT, TEXT, SEQUENCE, SEQUENCE, st.dictionaries(TEXT, TEXT, max_size=4)
+)
 PRESENCES = st.builds(Presence, ID, st.sampled_from(Status), st.none() | TIME)
-WORDS = {Content.TEXT, Content.RENAMED, Content.TOPIC_CHANGED}
+WORDS: dict[Content, st.SearchStrategy[str]] = {
+    Content.TEXT: TEXT,
+    Content.RENAMED: TEXT,
+    Content.TOPIC_CHANGED: TEXT,
+    Content.MEMBER_REMOVED: st.builds("{} {}".format, ID, TEXT),
+    Content.MEMBER_BANNED: st.builds("{} {}".format, ID, TEXT),
+    Content.ROLE_CHANGED: st.builds("{} {}".format, ID, st.integers(1, 3)),
+    Content.READ_ONLY_CHANGED: st.sampled_from(["0", "1"]),
+    Content.SLOW_MODE_CHANGED: COUNT.map(str),
+    Content.GUESTS_CHANGED: st.sampled_from(["0", "1"]),
+}
+"""What the text of each kind is like; the others have none."""
 
 
 @st.composite
@@ -33,7 +85,7 @@ def messages(draw: st.DrawFn) -> Message:
     """A message as the store has it; only some kinds have words."""
     content = draw(st.sampled_from(Content))
     sequence = draw(ID)
-    text = draw(TEXT) if content in WORDS else ""
+    text = draw(WORDS.get(content, st.just("")))
     return Message(draw(ID), sequence, sequence, draw(ID), draw(TIME), content, text)
 
 
@@ -56,10 +108,34 @@ def test_members(member: Member) -> None:
 
 
 @given(SESSIONS)
-def test_sessions_but_for_their_last_use(session: Session) -> None:
+def test_sessions(session: Session) -> None:
     sent = convert.session_to_pb(session).SerializeToString()
-    expected = replace(session, used_at=session.created_at)
-    assert convert.session_from_pb(resources_pb2.Session.FromString(sent)) == expected
+    assert convert.session_from_pb(resources_pb2.Session.FromString(sent)) == session
+
+
+@given(BANS, USERS)
+def test_bans(ban: Ban, user: User) -> None:
+    user = replace(user, user_id=ban.user_id)
+    sent = convert.ban_to_pb(ban, user).SerializeToString()
+    assert convert.ban_from_pb(ban.channel_id, lobby_service_pb2.Ban.FromString(sent)) == ban
+
+
+@given(INVITES)
+def test_invites(invite: Invite) -> None:
+    sent = convert.invite_to_pb(invite).SerializeToString()
+    assert convert.invite_from_pb(agent_service_pb2.Invite.FromString(sent)) == invite
+
+
+@given(REPORTS)
+def test_reports(report: Report) -> None:
+    sent = convert.report_to_pb(report).SerializeToString()
+    assert convert.report_from_pb(lobby_service_pb2.Report.FromString(sent)) == report
+
+
+@given(AUDIT)
+def test_audit_events(event: AuditEvent) -> None:
+    sent = convert.audit_event_to_pb(event).SerializeToString()
+    assert convert.audit_event_from_pb(agent_service_pb2.AuditEvent.FromString(sent)) == event
 
 
 @given(PRESENCES)
@@ -76,7 +152,8 @@ def test_messages(message: Message) -> None:
 
 @pytest.mark.parametrize("content", Content)
 def test_every_content_has_a_field_of_its_own(content: Content) -> None:
-    sent = convert.message_to_pb(Message(1, 1, 1, 1, 0, content, "x" if content in WORDS else ""))
+    text = find(WORDS.get(content, st.just("")), lambda _: True)
+    sent = convert.message_to_pb(Message(1, 1, 1, 1, 0, content, text))
     assert sent.WhichOneof("content") is not None
     assert convert.message_from_pb(sent).content is content
 

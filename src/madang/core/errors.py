@@ -3,15 +3,19 @@
     MadangError
     ├── InvalidArgument
     │   ├── InvalidField          MalformedRequest      TextNotAllowed
-    │   └── NameNotAllowed        PageTokenInvalid
+    │   └── NameNotAllowed        PageTokenInvalid      PasswordNotAllowed
     ├── Unauthenticated
-    │   └── TokenMissing          TokenInvalid          SessionExpired       SessionRevoked
+    │   ├── TokenMissing          TokenInvalid          SessionExpired       SessionRevoked
+    │   └── CredentialsWrong
     ├── PermissionDenied
-    │   └── NotAMember            NotPermitted          ForeignIndex
+    │   ├── NotAMember            NotPermitted          ForeignIndex         ScopeMissing
+    │   ├── AccountBanned         BannedFromChannel     Muted                ChannelReadOnly
+    │   └── GuestsNotAllowed      RegistrationClosed    CodeInvalid
     ├── NotFound
-    │   └── ChannelNotFound       UserNotFound          MessageNotFound
+    │   ├── ChannelNotFound       UserNotFound          MessageNotFound
+    │   └── SessionNotFound       InviteNotFound        ReportNotFound
     ├── FailedPrecondition
-    │   └── ChannelArchived       LobbyIsFixed
+    │   └── ChannelArchived       LobbyIsFixed          LastOwner            ChannelIsDirect
     ├── AlreadyExists
     │   └── HandleTaken           ChannelNameTaken      RequestIdReused
     ├── OutOfRange
@@ -19,7 +23,7 @@
     ├── Unavailable
     │   └── StorageUnavailable    ServerDraining        ServerUnreachable
     ├── ResourceExhausted
-    │   └── Overloaded
+    │   └── Overloaded            RateLimited           SlowMode             LimitReached
     └── Internal
 
 One class per reason of the contract (`madang.v1.ErrorReason`), the same in the server and in the client. An error holds
@@ -100,6 +104,13 @@ class PageTokenInvalid(InvalidArgument):
     text = "the page token does not belong to this query; begin again without one"
 
 
+class PasswordNotAllowed(InvalidArgument):
+    """The password is too short, too long or too easily guessed."""
+
+    reason = "PASSWORD_NOT_ALLOWED"
+    text = "the password {problem}"
+
+
 class Unauthenticated(MadangError):
     """The caller has not shown who it is."""
 
@@ -132,6 +143,13 @@ class SessionRevoked(Unauthenticated):
     text = "the session was signed out; sign in again"
 
 
+class CredentialsWrong(Unauthenticated):
+    """The handle and the password do not go together. Which of the two is wrong is never said."""
+
+    reason = "CREDENTIALS_WRONG"
+    text = "the handle or the password is wrong"
+
+
 class PermissionDenied(MadangError):
     """The caller may not do this."""
 
@@ -148,6 +166,62 @@ class NotPermitted(PermissionDenied):
 
     reason = "NOT_PERMITTED"
     text = "only {allowed} may {action}"
+
+
+class ScopeMissing(PermissionDenied):
+    """The bot's token is not good for this."""
+
+    reason = "SCOPE_MISSING"
+    text = "this token is not good for that: it lacks the scope {scope!r}"
+
+
+class AccountBanned(PermissionDenied):
+    """The account is shut out. `until`: seconds since the epoch, 0 for good; `cause`: as the administrator said it."""
+
+    reason = "ACCOUNT_BANNED"
+    text = "this account is banned from the server. {cause}"
+
+
+class BannedFromChannel(PermissionDenied):
+    """The user is kept out of the channel. `until`: seconds since the epoch, 0 for good."""
+
+    reason = "BANNED_FROM_CHANNEL"
+    text = "you are banned from channel {channel_id}. {cause}"
+
+
+class Muted(PermissionDenied):
+    """The member may not write for now. `until`: seconds since the epoch."""
+
+    reason = "MUTED"
+    text = "a moderator has muted you in channel {channel_id}"
+
+
+class ChannelReadOnly(PermissionDenied):
+    """Only moderators may write."""
+
+    reason = "CHANNEL_READ_ONLY"
+    text = "channel {channel_id} is read-only: its moderators and owners may write"
+
+
+class GuestsNotAllowed(PermissionDenied):
+    """Guests are not let in here."""
+
+    reason = "GUESTS_NOT_ALLOWED"
+    text = "guests are not allowed {where}; sign in with an account"
+
+
+class RegistrationClosed(PermissionDenied):
+    """Nobody can register, or only with an invite."""
+
+    reason = "REGISTRATION_CLOSED"
+    text = "an account here needs {needs}"
+
+
+class CodeInvalid(PermissionDenied):
+    """The invite or reset code is unknown, used up, expired or revoked. Which of them is never said."""
+
+    reason = "CODE_INVALID"
+    text = "the code is not good, or not any more; ask for a new one"
 
 
 class ForeignIndex(PermissionDenied):
@@ -182,6 +256,27 @@ class MessageNotFound(NotFound):
     text = "there is no message {sequence} in channel {channel_id}"
 
 
+class SessionNotFound(NotFound):
+    """There is no such session, or it is somebody else's."""
+
+    reason = "SESSION_NOT_FOUND"
+    text = "there is no session {session_id}"
+
+
+class InviteNotFound(NotFound):
+    """There is no such invite."""
+
+    reason = "INVITE_NOT_FOUND"
+    text = "there is no invite {invite_id}"
+
+
+class ReportNotFound(NotFound):
+    """There is no such report, or it is not the caller's to see."""
+
+    reason = "REPORT_NOT_FOUND"
+    text = "there is no report {report_id}"
+
+
 class FailedPrecondition(MadangError):
     """The state of things does not allow this now."""
 
@@ -198,6 +293,20 @@ class LobbyIsFixed(FailedPrecondition):
 
     reason = "LOBBY_IS_FIXED"
     text = "the lobby cannot be left, renamed or archived"
+
+
+class LastOwner(FailedPrecondition):
+    """A server, or a channel with others in it, needs an owner."""
+
+    reason = "LAST_OWNER"
+    text = "{of} needs an owner: make somebody else one first"
+
+
+class ChannelIsDirect(FailedPrecondition):
+    """A direct channel has its people from the beginning, and no name, roles or moderators."""
+
+    reason = "CHANNEL_IS_DIRECT"
+    text = "channel {channel_id} is a direct one: it has no name, roles or moderators, and its people do not change"
 
 
 class AlreadyExists(MadangError):
@@ -270,6 +379,27 @@ class Overloaded(ResourceExhausted):
 
     reason = "OVERLOADED"
     text = "too much is under way: {problem}; try again in {retry_after} s"
+
+
+class RateLimited(ResourceExhausted):
+    """Too many requests of a kind."""
+
+    reason = "RATE_LIMITED"
+    text = "too many {what}; try again in {retry_after} s"
+
+
+class SlowMode(ResourceExhausted):
+    """The channel is in slow mode, and the member's last message was a short while ago."""
+
+    reason = "SLOW_MODE"
+    text = "slow mode in channel {channel_id}: {retry_after} s to your next message"
+
+
+class LimitReached(ResourceExhausted):
+    """There are as many of something as there may be. Trying again does not help."""
+
+    reason = "LIMIT_REACHED"
+    text = "there may be no more than {limit} {what}"
 
 
 class Internal(MadangError):

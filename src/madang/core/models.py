@@ -7,7 +7,7 @@ times as long to make.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum, IntFlag
 from typing import NamedTuple
 
 LOBBY_ID = 1
@@ -19,6 +19,42 @@ class UserKind(Enum):
 
     GUEST = 1
     CLASSIC = 2
+    PERSON = 3
+    BOT = 4
+
+
+class ServerRole(IntEnum):
+    """What an account may do on this server; the value is what the store keeps. Each includes those before it."""
+
+    GUEST = 1
+    BOT = 2
+    MEMBER = 3
+    ADMIN = 4
+    OWNER = 5
+
+
+class ChannelRole(IntEnum):
+    """What a member may do in a channel; the value is what the store keeps. Each includes those before it."""
+
+    MEMBER = 1
+    MODERATOR = 2
+    OWNER = 3
+
+
+class Scope(IntFlag):
+    """What a bot's token is good for; the store keeps their sum."""
+
+    SEND = 1
+    READ = 2
+    MANAGE = 4
+
+
+class Registration(Enum):
+    """How one gets an account."""
+
+    INVITE = "invite"
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 class ChannelKind(Enum):
@@ -26,6 +62,8 @@ class ChannelKind(Enum):
 
     LOBBY = 1
     PUBLIC = 2
+    PRIVATE = 3
+    DIRECT = 4
 
 
 class Content(Enum):
@@ -38,6 +76,12 @@ class Content(Enum):
     TOPIC_CHANGED = 5
     ARCHIVED = 6
     UNARCHIVED = 7
+    MEMBER_REMOVED = 8
+    MEMBER_BANNED = 9
+    ROLE_CHANGED = 10
+    READ_ONLY_CHANGED = 11
+    SLOW_MODE_CHANGED = 12
+    GUESTS_CHANGED = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +92,21 @@ class User:
     handle: str
     kind: UserKind
     created_at: int
+    role: ServerRole = ServerRole.GUEST
+    display_name: str = ""
+    status_text: str = ""
+    owner_id: int = 0
+    deleted_at: int | None = None
+    banned_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in of one user on one device."""
+    """One sign-in of one user on one device, or a bot's token.
+
+    `expires_at` 0: never. `scopes` None: good for everything that the user may do. `role` is the user's at the time
+    when the session was read; it does not travel over the wire.
+    """
 
     session_id: int
     user_id: int
@@ -61,11 +115,24 @@ class Session:
     used_at: int
     expires_at: int
     revoked_at: int | None = None
+    address: str = ""
+    scopes: Scope | None = None
+    role: ServerRole = ServerRole.GUEST
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for something to be done: the user, its session and role, and the network address that it asks from."""
+
+    user_id: int
+    session_id: int
+    role: ServerRole
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A place with one conversation, in one order. `sequence` is its head."""
+    """A place with one conversation, in one order. `sequence` is its head; `slow_mode` is in seconds, 0 for off."""
 
     channel_id: int
     name: str
@@ -75,6 +142,10 @@ class Channel:
     sequence: int
     created_at: int
     archived_at: int | None = None
+    read_only: bool = False
+    slow_mode: int = 0
+    guests: bool = True
+    direct_user_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +156,65 @@ class Member:
     user_id: int
     joined_at: int | None
     read_through: int
+    role: ChannelRole = ChannelRole.MEMBER
+    muted_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A user is kept out of a channel, or (channel_id 0) of the server. `expires_at` None: for good."""
+
+    channel_id: int
+    user_id: int
+    moderator_id: int
+    reason: str
+    created_at: int
+    expires_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """A code with which people register. `creator_id` 0: the server's own first one."""
+
+    invite_id: int
+    creator_id: int
+    role: ServerRole
+    max_uses: int
+    uses: int
+    created_at: int
+    expires_at: int
+    revoked_at: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Somebody says that a message is wrong. `text`: the message's, at the time of the report."""
+
+    report_id: int
+    channel_id: int
+    sequence: int
+    author_id: int
+    reporter_id: int
+    reason: str
+    text: str
+    created_at: int
+    resolved_at: int | None
+    resolver_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One thing that somebody did. Ids are 0 where there is nobody, or no channel."""
+
+    event_id: int
+    created_at: int
+    actor_id: int
+    address: str
+    action: str
+    user_id: int
+    channel_id: int
+    details: dict[str, str]
 
 
 class Draft(NamedTuple):
@@ -100,8 +230,10 @@ class Draft(NamedTuple):
 class Message(NamedTuple):
     """A stored entry of a channel's conversation.
 
-    `text` is the body of a TEXT message, the new name of a RENAMED one and the new topic of a TOPIC_CHANGED one; empty
-    otherwise. `version` is the sequence of its last change: equal to `sequence` for one that never changed.
+    `text` is the body of a TEXT message, the new name of a RENAMED one, the new topic of a TOPIC_CHANGED one, the
+    user_id and after a space the reason of a MEMBER_REMOVED or MEMBER_BANNED one, the user_id and the role's number of
+    a ROLE_CHANGED one, the new number of a SLOW_MODE_CHANGED one, 1 or 0 for READ_ONLY_CHANGED and GUESTS_CHANGED;
+    empty otherwise. `version` is the sequence of its last change: equal to `sequence` for one that never changed.
     """
 
     channel_id: int

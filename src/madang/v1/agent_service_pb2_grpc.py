@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AgentServiceStub:
-    """The Agent. GetServer and SignIn are open to all; every other call of this contract needs the token of a session in
-    its metadata, `authorization: Bearer TOKEN`.
+    """The Agent. GetServer, SignIn, Register and RedeemPasswordReset are open to all; every other call of this contract
+    needs the token of a session in its metadata, `authorization: Bearer TOKEN`.
     """
 
     def __init__(self, channel):
@@ -61,11 +61,111 @@ class AgentServiceStub:
                 request_serializer=madang_dot_v1_dot_agent__service__pb2.UpdateMeRequest.SerializeToString,
                 response_deserializer=madang_dot_v1_dot_agent__service__pb2.UpdateMeResponse.FromString,
                 _registered_method=True)
+        self.Register = channel.unary_unary(
+                '/madang.v1.AgentService/Register',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.RegisterRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.RegisterResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/madang.v1.AgentService/ChangePassword',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/madang.v1.AgentService/ListSessions',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSessions = channel.unary_unary(
+                '/madang.v1.AgentService/RevokeSessions',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.RevokeSessionsRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.RevokeSessionsResponse.FromString,
+                _registered_method=True)
+        self.DeleteMe = channel.unary_unary(
+                '/madang.v1.AgentService/DeleteMe',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.DeleteMeRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.DeleteMeResponse.FromString,
+                _registered_method=True)
+        self.ExportMe = channel.unary_stream(
+                '/madang.v1.AgentService/ExportMe',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.ExportMeRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.ExportMeResponse.FromString,
+                _registered_method=True)
+        self.CreateBot = channel.unary_unary(
+                '/madang.v1.AgentService/CreateBot',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.CreateBotRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.CreateBotResponse.FromString,
+                _registered_method=True)
+        self.ListBots = channel.unary_unary(
+                '/madang.v1.AgentService/ListBots',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.ListBotsRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.ListBotsResponse.FromString,
+                _registered_method=True)
+        self.DeleteBot = channel.unary_unary(
+                '/madang.v1.AgentService/DeleteBot',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.DeleteBotRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.DeleteBotResponse.FromString,
+                _registered_method=True)
+        self.CreateBotToken = channel.unary_unary(
+                '/madang.v1.AgentService/CreateBotToken',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.CreateBotTokenRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.CreateBotTokenResponse.FromString,
+                _registered_method=True)
+        self.CreateInvite = channel.unary_unary(
+                '/madang.v1.AgentService/CreateInvite',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.CreateInviteRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.CreateInviteResponse.FromString,
+                _registered_method=True)
+        self.ListInvites = channel.unary_unary(
+                '/madang.v1.AgentService/ListInvites',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.ListInvitesRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.ListInvitesResponse.FromString,
+                _registered_method=True)
+        self.RevokeInvite = channel.unary_unary(
+                '/madang.v1.AgentService/RevokeInvite',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.RevokeInviteRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.RevokeInviteResponse.FromString,
+                _registered_method=True)
+        self.CreatePasswordReset = channel.unary_unary(
+                '/madang.v1.AgentService/CreatePasswordReset',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.CreatePasswordResetRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.CreatePasswordResetResponse.FromString,
+                _registered_method=True)
+        self.RedeemPasswordReset = channel.unary_unary(
+                '/madang.v1.AgentService/RedeemPasswordReset',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.RedeemPasswordResetRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.RedeemPasswordResetResponse.FromString,
+                _registered_method=True)
+        self.SetServerRole = channel.unary_unary(
+                '/madang.v1.AgentService/SetServerRole',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.SetServerRoleRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.SetServerRoleResponse.FromString,
+                _registered_method=True)
+        self.SetBotLimits = channel.unary_unary(
+                '/madang.v1.AgentService/SetBotLimits',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.SetBotLimitsRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.SetBotLimitsResponse.FromString,
+                _registered_method=True)
+        self.BanUser = channel.unary_unary(
+                '/madang.v1.AgentService/BanUser',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.BanUserRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.BanUserResponse.FromString,
+                _registered_method=True)
+        self.UnbanUser = channel.unary_unary(
+                '/madang.v1.AgentService/UnbanUser',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.UnbanUserRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.UnbanUserResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/madang.v1.AgentService/ListAuditEvents',
+                request_serializer=madang_dot_v1_dot_agent__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_agent__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AgentServiceServicer:
-    """The Agent. GetServer and SignIn are open to all; every other call of this contract needs the token of a session in
-    its metadata, `authorization: Bearer TOKEN`.
+    """The Agent. GetServer, SignIn, Register and RedeemPasswordReset are open to all; every other call of this contract
+    needs the token of a session in its metadata, `authorization: Bearer TOKEN`.
     """
 
     def GetServer(self, request, context):
@@ -76,7 +176,7 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignIn(self, request, context):
-        """Signs in: as a guest, or again with a session's token. Needs no session.
+        """Signs in: with a password, as a guest, or again with a session's token. Needs no session.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +198,146 @@ class AgentServiceServicer:
 
     def UpdateMe(self, request, context):
         """Changes the caller's own account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Register(self, request, context):
+        """Makes an account for a person, with an invite unless the server is open to all, and signs it in. Needs no session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Changes the caller's password. The account's other sessions end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists the sessions of the caller, of a bot of the caller's, or (for administrators) of anyone, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSessions(self, request, context):
+        """Ends one session, or all of an account but the caller's own. Their streams end within a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMe(self, request, context):
+        """Deletes the caller's account. Every session ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportMe(self, request, context):
+        """Everything that is stored of the caller, as JSON lines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateBot(self, request, context):
+        """Makes a bot that the caller owns. It can do nothing until it has a token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBots(self, request, context):
+        """Lists the caller's bots, by user_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBot(self, request, context):
+        """Deletes a bot of the caller's: its tokens end, its messages stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateBotToken(self, request, context):
+        """Makes a token for a bot of the caller's. It is listed, and revoked, as a session of the bot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateInvite(self, request, context):
+        """Makes an invite: a code with which people register. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvites(self, request, context):
+        """Lists the invites, newest first; not their codes. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeInvite(self, request, context):
+        """Makes an invite worthless. Repeating it does no harm. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePasswordReset(self, request, context):
+        """Makes a code with which a person sets a new password, once, within a day. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeemPasswordReset(self, request, context):
+        """Sets a new password with such a code. Every session of the account ends. Needs no session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetServerRole(self, request, context):
+        """Gives an account a role on this server. Owners only; the last owner stays one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBotLimits(self, request, context):
+        """Sets how many messages a bot may send. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BanUser(self, request, context):
+        """Shuts an account out of the server, for a time or for good. Its sessions end. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnbanUser(self, request, context):
+        """Lets an account in again. Repeating it does no harm. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Who did what to whom, and from where, newest first. Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +371,106 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     request_deserializer=madang_dot_v1_dot_agent__service__pb2.UpdateMeRequest.FromString,
                     response_serializer=madang_dot_v1_dot_agent__service__pb2.UpdateMeResponse.SerializeToString,
             ),
+            'Register': grpc.unary_unary_rpc_method_handler(
+                    servicer.Register,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.RegisterRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.RegisterResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSessions,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.RevokeSessionsRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.RevokeSessionsResponse.SerializeToString,
+            ),
+            'DeleteMe': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMe,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.DeleteMeRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.DeleteMeResponse.SerializeToString,
+            ),
+            'ExportMe': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportMe,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.ExportMeRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.ExportMeResponse.SerializeToString,
+            ),
+            'CreateBot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBot,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.CreateBotRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.CreateBotResponse.SerializeToString,
+            ),
+            'ListBots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBots,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.ListBotsRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.ListBotsResponse.SerializeToString,
+            ),
+            'DeleteBot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBot,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.DeleteBotRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.DeleteBotResponse.SerializeToString,
+            ),
+            'CreateBotToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBotToken,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.CreateBotTokenRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.CreateBotTokenResponse.SerializeToString,
+            ),
+            'CreateInvite': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateInvite,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.CreateInviteRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.CreateInviteResponse.SerializeToString,
+            ),
+            'ListInvites': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvites,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.ListInvitesRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.ListInvitesResponse.SerializeToString,
+            ),
+            'RevokeInvite': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeInvite,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.RevokeInviteRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.RevokeInviteResponse.SerializeToString,
+            ),
+            'CreatePasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePasswordReset,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.CreatePasswordResetRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.CreatePasswordResetResponse.SerializeToString,
+            ),
+            'RedeemPasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeemPasswordReset,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.RedeemPasswordResetRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.RedeemPasswordResetResponse.SerializeToString,
+            ),
+            'SetServerRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetServerRole,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.SetServerRoleRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.SetServerRoleResponse.SerializeToString,
+            ),
+            'SetBotLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBotLimits,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.SetBotLimitsRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.SetBotLimitsResponse.SerializeToString,
+            ),
+            'BanUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.BanUser,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.BanUserRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.BanUserResponse.SerializeToString,
+            ),
+            'UnbanUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnbanUser,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.UnbanUserRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.UnbanUserResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=madang_dot_v1_dot_agent__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_agent__service__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'madang.v1.AgentService', rpc_method_handlers)
@@ -140,8 +480,8 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService:
-    """The Agent. GetServer and SignIn are open to all; every other call of this contract needs the token of a session in
-    its metadata, `authorization: Bearer TOKEN`.
+    """The Agent. GetServer, SignIn, Register and RedeemPasswordReset are open to all; every other call of this contract
+    needs the token of a session in its metadata, `authorization: Bearer TOKEN`.
     """
 
     @staticmethod
@@ -269,6 +609,546 @@ class AgentService:
             '/madang.v1.AgentService/UpdateMe',
             madang_dot_v1_dot_agent__service__pb2.UpdateMeRequest.SerializeToString,
             madang_dot_v1_dot_agent__service__pb2.UpdateMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Register(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/Register',
+            madang_dot_v1_dot_agent__service__pb2.RegisterRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.RegisterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/ChangePassword',
+            madang_dot_v1_dot_agent__service__pb2.ChangePasswordRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/ListSessions',
+            madang_dot_v1_dot_agent__service__pb2.ListSessionsRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/RevokeSessions',
+            madang_dot_v1_dot_agent__service__pb2.RevokeSessionsRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.RevokeSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/DeleteMe',
+            madang_dot_v1_dot_agent__service__pb2.DeleteMeRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.DeleteMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/madang.v1.AgentService/ExportMe',
+            madang_dot_v1_dot_agent__service__pb2.ExportMeRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.ExportMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/CreateBot',
+            madang_dot_v1_dot_agent__service__pb2.CreateBotRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.CreateBotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/ListBots',
+            madang_dot_v1_dot_agent__service__pb2.ListBotsRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.ListBotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteBot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/DeleteBot',
+            madang_dot_v1_dot_agent__service__pb2.DeleteBotRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.DeleteBotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBotToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/CreateBotToken',
+            madang_dot_v1_dot_agent__service__pb2.CreateBotTokenRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.CreateBotTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateInvite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/CreateInvite',
+            madang_dot_v1_dot_agent__service__pb2.CreateInviteRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.CreateInviteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/ListInvites',
+            madang_dot_v1_dot_agent__service__pb2.ListInvitesRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.ListInvitesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeInvite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/RevokeInvite',
+            madang_dot_v1_dot_agent__service__pb2.RevokeInviteRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.RevokeInviteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/CreatePasswordReset',
+            madang_dot_v1_dot_agent__service__pb2.CreatePasswordResetRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.CreatePasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeemPasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/RedeemPasswordReset',
+            madang_dot_v1_dot_agent__service__pb2.RedeemPasswordResetRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.RedeemPasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetServerRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/SetServerRole',
+            madang_dot_v1_dot_agent__service__pb2.SetServerRoleRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.SetServerRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBotLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/SetBotLimits',
+            madang_dot_v1_dot_agent__service__pb2.SetBotLimitsRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.SetBotLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BanUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/BanUser',
+            madang_dot_v1_dot_agent__service__pb2.BanUserRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.BanUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnbanUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/UnbanUser',
+            madang_dot_v1_dot_agent__service__pb2.UnbanUserRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.UnbanUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.AgentService/ListAuditEvents',
+            madang_dot_v1_dot_agent__service__pb2.ListAuditEventsRequest.SerializeToString,
+            madang_dot_v1_dot_agent__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AgentServiceStub:
-    """The Agent. GetServer and SignIn are open to all; every other call of this contract needs the token of a session in
-    its metadata, `authorization: Bearer TOKEN`.
+    """The Agent. GetServer, SignIn, Register and RedeemPasswordReset are open to all; every other call of this contract
+    needs the token of a session in its metadata, `authorization: Bearer TOKEN`.
     """
 
     @_typing.overload
@@ -38,35 +38,115 @@ class AgentServiceStub:
     GetServer: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetServerRequest, _agent_service_pb2.GetServerResponse]
     """Tells what this server is and where its services are. Needs no session."""
     SignIn: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SignInRequest, _agent_service_pb2.SignInResponse]
-    """Signs in: as a guest, or again with a session's token. Needs no session."""
+    """Signs in: with a password, as a guest, or again with a session's token. Needs no session."""
     SignOut: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SignOutRequest, _agent_service_pb2.SignOutResponse]
     """Ends a session, and every stream of it. Repeating it does no harm."""
     GetMe: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetMeRequest, _agent_service_pb2.GetMeResponse]
     """Tells whose session the caller's token is."""
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateMeRequest, _agent_service_pb2.UpdateMeResponse]
     """Changes the caller's own account."""
+    Register: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RegisterRequest, _agent_service_pb2.RegisterResponse]
+    """Makes an account for a person, with an invite unless the server is open to all, and signs it in. Needs no session."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ChangePasswordRequest, _agent_service_pb2.ChangePasswordResponse]
+    """Changes the caller's password. The account's other sessions end."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListSessionsRequest, _agent_service_pb2.ListSessionsResponse]
+    """Lists the sessions of the caller, of a bot of the caller's, or (for administrators) of anyone, newest first."""
+    RevokeSessions: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeSessionsRequest, _agent_service_pb2.RevokeSessionsResponse]
+    """Ends one session, or all of an account but the caller's own. Their streams end within a second."""
+    DeleteMe: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteMeRequest, _agent_service_pb2.DeleteMeResponse]
+    """Deletes the caller's account. Every session ends."""
+    ExportMe: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.ExportMeRequest, _agent_service_pb2.ExportMeResponse]
+    """Everything that is stored of the caller, as JSON lines."""
+    CreateBot: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateBotRequest, _agent_service_pb2.CreateBotResponse]
+    """Makes a bot that the caller owns. It can do nothing until it has a token."""
+    ListBots: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListBotsRequest, _agent_service_pb2.ListBotsResponse]
+    """Lists the caller's bots, by user_id."""
+    DeleteBot: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteBotRequest, _agent_service_pb2.DeleteBotResponse]
+    """Deletes a bot of the caller's: its tokens end, its messages stay."""
+    CreateBotToken: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateBotTokenRequest, _agent_service_pb2.CreateBotTokenResponse]
+    """Makes a token for a bot of the caller's. It is listed, and revoked, as a session of the bot."""
+    CreateInvite: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateInviteRequest, _agent_service_pb2.CreateInviteResponse]
+    """Makes an invite: a code with which people register. Administrators only."""
+    ListInvites: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListInvitesRequest, _agent_service_pb2.ListInvitesResponse]
+    """Lists the invites, newest first; not their codes. Administrators only."""
+    RevokeInvite: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeInviteRequest, _agent_service_pb2.RevokeInviteResponse]
+    """Makes an invite worthless. Repeating it does no harm. Administrators only."""
+    CreatePasswordReset: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreatePasswordResetRequest, _agent_service_pb2.CreatePasswordResetResponse]
+    """Makes a code with which a person sets a new password, once, within a day. Administrators only."""
+    RedeemPasswordReset: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RedeemPasswordResetRequest, _agent_service_pb2.RedeemPasswordResetResponse]
+    """Sets a new password with such a code. Every session of the account ends. Needs no session."""
+    SetServerRole: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SetServerRoleRequest, _agent_service_pb2.SetServerRoleResponse]
+    """Gives an account a role on this server. Owners only; the last owner stays one."""
+    SetBotLimits: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SetBotLimitsRequest, _agent_service_pb2.SetBotLimitsResponse]
+    """Sets how many messages a bot may send. Administrators only."""
+    BanUser: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.BanUserRequest, _agent_service_pb2.BanUserResponse]
+    """Shuts an account out of the server, for a time or for good. Its sessions end. Administrators only."""
+    UnbanUser: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UnbanUserRequest, _agent_service_pb2.UnbanUserResponse]
+    """Lets an account in again. Repeating it does no harm. Administrators only."""
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListAuditEventsRequest, _agent_service_pb2.ListAuditEventsResponse]
+    """Who did what to whom, and from where, newest first. Administrators only."""
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
-    """The Agent. GetServer and SignIn are open to all; every other call of this contract needs the token of a session in
-    its metadata, `authorization: Bearer TOKEN`.
+    """The Agent. GetServer, SignIn, Register and RedeemPasswordReset are open to all; every other call of this contract
+    needs the token of a session in its metadata, `authorization: Bearer TOKEN`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServer: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetServerRequest, _agent_service_pb2.GetServerResponse]  # type: ignore[assignment]
     """Tells what this server is and where its services are. Needs no session."""
     SignIn: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SignInRequest, _agent_service_pb2.SignInResponse]  # type: ignore[assignment]
-    """Signs in: as a guest, or again with a session's token. Needs no session."""
+    """Signs in: with a password, as a guest, or again with a session's token. Needs no session."""
     SignOut: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SignOutRequest, _agent_service_pb2.SignOutResponse]  # type: ignore[assignment]
     """Ends a session, and every stream of it. Repeating it does no harm."""
     GetMe: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetMeRequest, _agent_service_pb2.GetMeResponse]  # type: ignore[assignment]
     """Tells whose session the caller's token is."""
     UpdateMe: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateMeRequest, _agent_service_pb2.UpdateMeResponse]  # type: ignore[assignment]
     """Changes the caller's own account."""
+    Register: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RegisterRequest, _agent_service_pb2.RegisterResponse]  # type: ignore[assignment]
+    """Makes an account for a person, with an invite unless the server is open to all, and signs it in. Needs no session."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ChangePasswordRequest, _agent_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Changes the caller's password. The account's other sessions end."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListSessionsRequest, _agent_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists the sessions of the caller, of a bot of the caller's, or (for administrators) of anyone, newest first."""
+    RevokeSessions: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeSessionsRequest, _agent_service_pb2.RevokeSessionsResponse]  # type: ignore[assignment]
+    """Ends one session, or all of an account but the caller's own. Their streams end within a second."""
+    DeleteMe: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteMeRequest, _agent_service_pb2.DeleteMeResponse]  # type: ignore[assignment]
+    """Deletes the caller's account. Every session ends."""
+    ExportMe: _aio.UnaryStreamMultiCallable[_agent_service_pb2.ExportMeRequest, _agent_service_pb2.ExportMeResponse]  # type: ignore[assignment]
+    """Everything that is stored of the caller, as JSON lines."""
+    CreateBot: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateBotRequest, _agent_service_pb2.CreateBotResponse]  # type: ignore[assignment]
+    """Makes a bot that the caller owns. It can do nothing until it has a token."""
+    ListBots: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListBotsRequest, _agent_service_pb2.ListBotsResponse]  # type: ignore[assignment]
+    """Lists the caller's bots, by user_id."""
+    DeleteBot: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteBotRequest, _agent_service_pb2.DeleteBotResponse]  # type: ignore[assignment]
+    """Deletes a bot of the caller's: its tokens end, its messages stay."""
+    CreateBotToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateBotTokenRequest, _agent_service_pb2.CreateBotTokenResponse]  # type: ignore[assignment]
+    """Makes a token for a bot of the caller's. It is listed, and revoked, as a session of the bot."""
+    CreateInvite: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateInviteRequest, _agent_service_pb2.CreateInviteResponse]  # type: ignore[assignment]
+    """Makes an invite: a code with which people register. Administrators only."""
+    ListInvites: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListInvitesRequest, _agent_service_pb2.ListInvitesResponse]  # type: ignore[assignment]
+    """Lists the invites, newest first; not their codes. Administrators only."""
+    RevokeInvite: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeInviteRequest, _agent_service_pb2.RevokeInviteResponse]  # type: ignore[assignment]
+    """Makes an invite worthless. Repeating it does no harm. Administrators only."""
+    CreatePasswordReset: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreatePasswordResetRequest, _agent_service_pb2.CreatePasswordResetResponse]  # type: ignore[assignment]
+    """Makes a code with which a person sets a new password, once, within a day. Administrators only."""
+    RedeemPasswordReset: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RedeemPasswordResetRequest, _agent_service_pb2.RedeemPasswordResetResponse]  # type: ignore[assignment]
+    """Sets a new password with such a code. Every session of the account ends. Needs no session."""
+    SetServerRole: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SetServerRoleRequest, _agent_service_pb2.SetServerRoleResponse]  # type: ignore[assignment]
+    """Gives an account a role on this server. Owners only; the last owner stays one."""
+    SetBotLimits: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SetBotLimitsRequest, _agent_service_pb2.SetBotLimitsResponse]  # type: ignore[assignment]
+    """Sets how many messages a bot may send. Administrators only."""
+    BanUser: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.BanUserRequest, _agent_service_pb2.BanUserResponse]  # type: ignore[assignment]
+    """Shuts an account out of the server, for a time or for good. Its sessions end. Administrators only."""
+    UnbanUser: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UnbanUserRequest, _agent_service_pb2.UnbanUserResponse]  # type: ignore[assignment]
+    """Lets an account in again. Repeating it does no harm. Administrators only."""
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListAuditEventsRequest, _agent_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Who did what to whom, and from where, newest first. Administrators only."""
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The Agent. GetServer and SignIn are open to all; every other call of this contract needs the token of a session in
-    its metadata, `authorization: Bearer TOKEN`.
+    """The Agent. GetServer, SignIn, Register and RedeemPasswordReset are open to all; every other call of this contract
+    needs the token of a session in its metadata, `authorization: Bearer TOKEN`.
     """
 
     @_abc_1.abstractmethod
@@ -83,7 +163,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.SignInRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.SignInResponse, _abc.Awaitable[_agent_service_pb2.SignInResponse]]:
-        """Signs in: as a guest, or again with a session's token. Needs no session."""
+        """Signs in: with a password, as a guest, or again with a session's token. Needs no session."""
 
     @_abc_1.abstractmethod
     def SignOut(
@@ -108,5 +188,165 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.UpdateMeResponse, _abc.Awaitable[_agent_service_pb2.UpdateMeResponse]]:
         """Changes the caller's own account."""
+
+    @_abc_1.abstractmethod
+    def Register(
+        self,
+        request: _agent_service_pb2.RegisterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.RegisterResponse, _abc.Awaitable[_agent_service_pb2.RegisterResponse]]:
+        """Makes an account for a person, with an invite unless the server is open to all, and signs it in. Needs no session."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _agent_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ChangePasswordResponse, _abc.Awaitable[_agent_service_pb2.ChangePasswordResponse]]:
+        """Changes the caller's password. The account's other sessions end."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _agent_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ListSessionsResponse, _abc.Awaitable[_agent_service_pb2.ListSessionsResponse]]:
+        """Lists the sessions of the caller, of a bot of the caller's, or (for administrators) of anyone, newest first."""
+
+    @_abc_1.abstractmethod
+    def RevokeSessions(
+        self,
+        request: _agent_service_pb2.RevokeSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.RevokeSessionsResponse, _abc.Awaitable[_agent_service_pb2.RevokeSessionsResponse]]:
+        """Ends one session, or all of an account but the caller's own. Their streams end within a second."""
+
+    @_abc_1.abstractmethod
+    def DeleteMe(
+        self,
+        request: _agent_service_pb2.DeleteMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.DeleteMeResponse, _abc.Awaitable[_agent_service_pb2.DeleteMeResponse]]:
+        """Deletes the caller's account. Every session ends."""
+
+    @_abc_1.abstractmethod
+    def ExportMe(
+        self,
+        request: _agent_service_pb2.ExportMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.ExportMeResponse], _abc.AsyncIterator[_agent_service_pb2.ExportMeResponse]]:
+        """Everything that is stored of the caller, as JSON lines."""
+
+    @_abc_1.abstractmethod
+    def CreateBot(
+        self,
+        request: _agent_service_pb2.CreateBotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.CreateBotResponse, _abc.Awaitable[_agent_service_pb2.CreateBotResponse]]:
+        """Makes a bot that the caller owns. It can do nothing until it has a token."""
+
+    @_abc_1.abstractmethod
+    def ListBots(
+        self,
+        request: _agent_service_pb2.ListBotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ListBotsResponse, _abc.Awaitable[_agent_service_pb2.ListBotsResponse]]:
+        """Lists the caller's bots, by user_id."""
+
+    @_abc_1.abstractmethod
+    def DeleteBot(
+        self,
+        request: _agent_service_pb2.DeleteBotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.DeleteBotResponse, _abc.Awaitable[_agent_service_pb2.DeleteBotResponse]]:
+        """Deletes a bot of the caller's: its tokens end, its messages stay."""
+
+    @_abc_1.abstractmethod
+    def CreateBotToken(
+        self,
+        request: _agent_service_pb2.CreateBotTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.CreateBotTokenResponse, _abc.Awaitable[_agent_service_pb2.CreateBotTokenResponse]]:
+        """Makes a token for a bot of the caller's. It is listed, and revoked, as a session of the bot."""
+
+    @_abc_1.abstractmethod
+    def CreateInvite(
+        self,
+        request: _agent_service_pb2.CreateInviteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.CreateInviteResponse, _abc.Awaitable[_agent_service_pb2.CreateInviteResponse]]:
+        """Makes an invite: a code with which people register. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def ListInvites(
+        self,
+        request: _agent_service_pb2.ListInvitesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ListInvitesResponse, _abc.Awaitable[_agent_service_pb2.ListInvitesResponse]]:
+        """Lists the invites, newest first; not their codes. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def RevokeInvite(
+        self,
+        request: _agent_service_pb2.RevokeInviteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.RevokeInviteResponse, _abc.Awaitable[_agent_service_pb2.RevokeInviteResponse]]:
+        """Makes an invite worthless. Repeating it does no harm. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def CreatePasswordReset(
+        self,
+        request: _agent_service_pb2.CreatePasswordResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.CreatePasswordResetResponse, _abc.Awaitable[_agent_service_pb2.CreatePasswordResetResponse]]:
+        """Makes a code with which a person sets a new password, once, within a day. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def RedeemPasswordReset(
+        self,
+        request: _agent_service_pb2.RedeemPasswordResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.RedeemPasswordResetResponse, _abc.Awaitable[_agent_service_pb2.RedeemPasswordResetResponse]]:
+        """Sets a new password with such a code. Every session of the account ends. Needs no session."""
+
+    @_abc_1.abstractmethod
+    def SetServerRole(
+        self,
+        request: _agent_service_pb2.SetServerRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.SetServerRoleResponse, _abc.Awaitable[_agent_service_pb2.SetServerRoleResponse]]:
+        """Gives an account a role on this server. Owners only; the last owner stays one."""
+
+    @_abc_1.abstractmethod
+    def SetBotLimits(
+        self,
+        request: _agent_service_pb2.SetBotLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.SetBotLimitsResponse, _abc.Awaitable[_agent_service_pb2.SetBotLimitsResponse]]:
+        """Sets how many messages a bot may send. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def BanUser(
+        self,
+        request: _agent_service_pb2.BanUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.BanUserResponse, _abc.Awaitable[_agent_service_pb2.BanUserResponse]]:
+        """Shuts an account out of the server, for a time or for good. Its sessions end. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def UnbanUser(
+        self,
+        request: _agent_service_pb2.UnbanUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.UnbanUserResponse, _abc.Awaitable[_agent_service_pb2.UnbanUserResponse]]:
+        """Lets an account in again. Repeating it does no harm. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _agent_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_agent_service_pb2.ListAuditEventsResponse]]:
+        """Who did what to whom, and from where, newest first. Administrators only."""
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -76,6 +76,42 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. More is under way than the server takes; try again after google.rpc.RetryInfo."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 25
     """INTERNAL. A fault of the server's own; its log has the details."""
+    ERROR_REASON_CREDENTIALS_WRONG: _ErrorReason.ValueType  # 26
+    """UNAUTHENTICATED. The handle and the password do not go together; which of the two is wrong is not said."""
+    ERROR_REASON_ACCOUNT_BANNED: _ErrorReason.ValueType  # 27
+    """PERMISSION_DENIED. The account is shut out of this server; `until` (seconds since the epoch, 0 for good), `cause`."""
+    ERROR_REASON_GUESTS_NOT_ALLOWED: _ErrorReason.ValueType  # 28
+    """PERMISSION_DENIED. This server lets no guests in."""
+    ERROR_REASON_REGISTRATION_CLOSED: _ErrorReason.ValueType  # 29
+    """PERMISSION_DENIED. Nobody can register here, or only with an invite."""
+    ERROR_REASON_CODE_INVALID: _ErrorReason.ValueType  # 30
+    """PERMISSION_DENIED. The code is unknown, used up, expired or revoked; which of them is not said."""
+    ERROR_REASON_PASSWORD_NOT_ALLOWED: _ErrorReason.ValueType  # 31
+    """INVALID_ARGUMENT. The password is too short, too long or one that everybody tries first."""
+    ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 32
+    """PERMISSION_DENIED. The bot's token is not good for this; `scope` names what it needs."""
+    ERROR_REASON_BANNED_FROM_CHANNEL: _ErrorReason.ValueType  # 33
+    """PERMISSION_DENIED. The user is banned from the channel; `until` (seconds since the epoch, 0 for good), `cause`."""
+    ERROR_REASON_MUTED: _ErrorReason.ValueType  # 34
+    """PERMISSION_DENIED. A moderator keeps the user from writing in the channel; `until` (seconds since the epoch)."""
+    ERROR_REASON_CHANNEL_READ_ONLY: _ErrorReason.ValueType  # 35
+    """PERMISSION_DENIED. Only moderators may write in the channel."""
+    ERROR_REASON_SLOW_MODE: _ErrorReason.ValueType  # 36
+    """RESOURCE_EXHAUSTED. Slow mode: the next message may come after google.rpc.RetryInfo."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 37
+    """RESOURCE_EXHAUSTED. Too many requests of this kind; try again after google.rpc.RetryInfo."""
+    ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 38
+    """RESOURCE_EXHAUSTED. There are as many of something as there may be; `what`, `limit`. Trying again does not help."""
+    ERROR_REASON_LAST_OWNER: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION. The last owner of a server or channel cannot leave, be removed, or stop being one."""
+    ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """NOT_FOUND. There is no such session."""
+    ERROR_REASON_INVITE_NOT_FOUND: _ErrorReason.ValueType  # 41
+    """NOT_FOUND. There is no such invite."""
+    ERROR_REASON_REPORT_NOT_FOUND: _ErrorReason.ValueType  # 42
+    """NOT_FOUND. There is no such report."""
+    ERROR_REASON_CHANNEL_IS_DIRECT: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION. A direct channel has its people from the beginning, and no name, roles or moderators."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The stable reasons. The gRPC status code that goes with each is named in its comment."""
@@ -132,4 +168,40 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 24
 """RESOURCE_EXHAUSTED. More is under way than the server takes; try again after google.rpc.RetryInfo."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
 """INTERNAL. A fault of the server's own; its log has the details."""
+ERROR_REASON_CREDENTIALS_WRONG: ErrorReason.ValueType  # 26
+"""UNAUTHENTICATED. The handle and the password do not go together; which of the two is wrong is not said."""
+ERROR_REASON_ACCOUNT_BANNED: ErrorReason.ValueType  # 27
+"""PERMISSION_DENIED. The account is shut out of this server; `until` (seconds since the epoch, 0 for good), `cause`."""
+ERROR_REASON_GUESTS_NOT_ALLOWED: ErrorReason.ValueType  # 28
+"""PERMISSION_DENIED. This server lets no guests in."""
+ERROR_REASON_REGISTRATION_CLOSED: ErrorReason.ValueType  # 29
+"""PERMISSION_DENIED. Nobody can register here, or only with an invite."""
+ERROR_REASON_CODE_INVALID: ErrorReason.ValueType  # 30
+"""PERMISSION_DENIED. The code is unknown, used up, expired or revoked; which of them is not said."""
+ERROR_REASON_PASSWORD_NOT_ALLOWED: ErrorReason.ValueType  # 31
+"""INVALID_ARGUMENT. The password is too short, too long or one that everybody tries first."""
+ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 32
+"""PERMISSION_DENIED. The bot's token is not good for this; `scope` names what it needs."""
+ERROR_REASON_BANNED_FROM_CHANNEL: ErrorReason.ValueType  # 33
+"""PERMISSION_DENIED. The user is banned from the channel; `until` (seconds since the epoch, 0 for good), `cause`."""
+ERROR_REASON_MUTED: ErrorReason.ValueType  # 34
+"""PERMISSION_DENIED. A moderator keeps the user from writing in the channel; `until` (seconds since the epoch)."""
+ERROR_REASON_CHANNEL_READ_ONLY: ErrorReason.ValueType  # 35
+"""PERMISSION_DENIED. Only moderators may write in the channel."""
+ERROR_REASON_SLOW_MODE: ErrorReason.ValueType  # 36
+"""RESOURCE_EXHAUSTED. Slow mode: the next message may come after google.rpc.RetryInfo."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 37
+"""RESOURCE_EXHAUSTED. Too many requests of this kind; try again after google.rpc.RetryInfo."""
+ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 38
+"""RESOURCE_EXHAUSTED. There are as many of something as there may be; `what`, `limit`. Trying again does not help."""
+ERROR_REASON_LAST_OWNER: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION. The last owner of a server or channel cannot leave, be removed, or stop being one."""
+ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 40
+"""NOT_FOUND. There is no such session."""
+ERROR_REASON_INVITE_NOT_FOUND: ErrorReason.ValueType  # 41
+"""NOT_FOUND. There is no such invite."""
+ERROR_REASON_REPORT_NOT_FOUND: ErrorReason.ValueType  # 42
+"""NOT_FOUND. There is no such report."""
+ERROR_REASON_CHANNEL_IS_DIRECT: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION. A direct channel has its people from the beginning, and no name, roles or moderators."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

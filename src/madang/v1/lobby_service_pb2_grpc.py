@@ -95,6 +95,61 @@ class LobbyServiceStub:
                 request_serializer=madang_dot_v1_dot_lobby__service__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=madang_dot_v1_dot_lobby__service__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.OpenDirectChannel = channel.unary_unary(
+                '/madang.v1.LobbyService/OpenDirectChannel',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.OpenDirectChannelRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.OpenDirectChannelResponse.FromString,
+                _registered_method=True)
+        self.AddMember = channel.unary_unary(
+                '/madang.v1.LobbyService/AddMember',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.AddMemberRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.AddMemberResponse.FromString,
+                _registered_method=True)
+        self.RemoveMember = channel.unary_unary(
+                '/madang.v1.LobbyService/RemoveMember',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.RemoveMemberResponse.FromString,
+                _registered_method=True)
+        self.BanMember = channel.unary_unary(
+                '/madang.v1.LobbyService/BanMember',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.BanMemberRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.BanMemberResponse.FromString,
+                _registered_method=True)
+        self.UnbanMember = channel.unary_unary(
+                '/madang.v1.LobbyService/UnbanMember',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.UnbanMemberRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.UnbanMemberResponse.FromString,
+                _registered_method=True)
+        self.ListBans = channel.unary_unary(
+                '/madang.v1.LobbyService/ListBans',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.ListBansRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.ListBansResponse.FromString,
+                _registered_method=True)
+        self.MuteMember = channel.unary_unary(
+                '/madang.v1.LobbyService/MuteMember',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.MuteMemberRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.MuteMemberResponse.FromString,
+                _registered_method=True)
+        self.SetMemberRole = channel.unary_unary(
+                '/madang.v1.LobbyService/SetMemberRole',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.SetMemberRoleRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.SetMemberRoleResponse.FromString,
+                _registered_method=True)
+        self.ReportMessage = channel.unary_unary(
+                '/madang.v1.LobbyService/ReportMessage',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.ReportMessageRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.ReportMessageResponse.FromString,
+                _registered_method=True)
+        self.ListReports = channel.unary_unary(
+                '/madang.v1.LobbyService/ListReports',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.ListReportsRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.ListReportsResponse.FromString,
+                _registered_method=True)
+        self.ResolveReport = channel.unary_unary(
+                '/madang.v1.LobbyService/ResolveReport',
+                request_serializer=madang_dot_v1_dot_lobby__service__pb2.ResolveReportRequest.SerializeToString,
+                response_deserializer=madang_dot_v1_dot_lobby__service__pb2.ResolveReportResponse.FromString,
+                _registered_method=True)
 
 
 class LobbyServiceServicer:
@@ -123,7 +178,7 @@ class LobbyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateChannel(self, request, context):
-        """Changes a channel's name (its owner) or topic (its members).
+        """Changes a channel's name or how it works (its owners), or its topic (its members).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,6 +235,83 @@ class LobbyServiceServicer:
 
     def ListUsers(self, request, context):
         """Lists all users, by user_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenDirectChannel(self, request, context):
+        """Opens the direct channel of the caller and others: the one that there is, or a new one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddMember(self, request, context):
+        """Brings a user into a channel that the caller is in. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveMember(self, request, context):
+        """Removes a member from a channel. It may come back. Moderators only. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BanMember(self, request, context):
+        """Removes a user from a channel and keeps it out, for a time or for good. Moderators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnbanMember(self, request, context):
+        """Lets a user into the channel again. Repeating it does no harm. Moderators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBans(self, request, context):
+        """Lists who is banned from a channel, by user_id. Moderators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MuteMember(self, request, context):
+        """Keeps a member from writing, for a time or for good, or lets it write again. Moderators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMemberRole(self, request, context):
+        """Gives a member a role. Owners only; a channel's last owner stays one while others are in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportMessage(self, request, context):
+        """Reports a message to the channel's moderators and the server's administrators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReports(self, request, context):
+        """Lists reports, newest first: of a channel for its moderators, of all channels for administrators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveReport(self, request, context):
+        """Closes a report. Repeating it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +379,61 @@ def add_LobbyServiceServicer_to_server(servicer, server):
                     servicer.ListUsers,
                     request_deserializer=madang_dot_v1_dot_lobby__service__pb2.ListUsersRequest.FromString,
                     response_serializer=madang_dot_v1_dot_lobby__service__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'OpenDirectChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenDirectChannel,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.OpenDirectChannelRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.OpenDirectChannelResponse.SerializeToString,
+            ),
+            'AddMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddMember,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.AddMemberRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.AddMemberResponse.SerializeToString,
+            ),
+            'RemoveMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMember,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.RemoveMemberResponse.SerializeToString,
+            ),
+            'BanMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.BanMember,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.BanMemberRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.BanMemberResponse.SerializeToString,
+            ),
+            'UnbanMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnbanMember,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.UnbanMemberRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.UnbanMemberResponse.SerializeToString,
+            ),
+            'ListBans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBans,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.ListBansRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.ListBansResponse.SerializeToString,
+            ),
+            'MuteMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.MuteMember,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.MuteMemberRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.MuteMemberResponse.SerializeToString,
+            ),
+            'SetMemberRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMemberRole,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.SetMemberRoleRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.SetMemberRoleResponse.SerializeToString,
+            ),
+            'ReportMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportMessage,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.ReportMessageRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.ReportMessageResponse.SerializeToString,
+            ),
+            'ListReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReports,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.ListReportsRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.ListReportsResponse.SerializeToString,
+            ),
+            'ResolveReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveReport,
+                    request_deserializer=madang_dot_v1_dot_lobby__service__pb2.ResolveReportRequest.FromString,
+                    response_serializer=madang_dot_v1_dot_lobby__service__pb2.ResolveReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +761,303 @@ class LobbyService:
             '/madang.v1.LobbyService/ListUsers',
             madang_dot_v1_dot_lobby__service__pb2.ListUsersRequest.SerializeToString,
             madang_dot_v1_dot_lobby__service__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenDirectChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/OpenDirectChannel',
+            madang_dot_v1_dot_lobby__service__pb2.OpenDirectChannelRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.OpenDirectChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/AddMember',
+            madang_dot_v1_dot_lobby__service__pb2.AddMemberRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.AddMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/RemoveMember',
+            madang_dot_v1_dot_lobby__service__pb2.RemoveMemberRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.RemoveMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BanMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/BanMember',
+            madang_dot_v1_dot_lobby__service__pb2.BanMemberRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.BanMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnbanMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/UnbanMember',
+            madang_dot_v1_dot_lobby__service__pb2.UnbanMemberRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.UnbanMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/ListBans',
+            madang_dot_v1_dot_lobby__service__pb2.ListBansRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.ListBansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MuteMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/MuteMember',
+            madang_dot_v1_dot_lobby__service__pb2.MuteMemberRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.MuteMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMemberRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/SetMemberRole',
+            madang_dot_v1_dot_lobby__service__pb2.SetMemberRoleRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.SetMemberRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/ReportMessage',
+            madang_dot_v1_dot_lobby__service__pb2.ReportMessageRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.ReportMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/ListReports',
+            madang_dot_v1_dot_lobby__service__pb2.ListReportsRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.ListReportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/madang.v1.LobbyService/ResolveReport',
+            madang_dot_v1_dot_lobby__service__pb2.ResolveReportRequest.SerializeToString,
+            madang_dot_v1_dot_lobby__service__pb2.ResolveReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

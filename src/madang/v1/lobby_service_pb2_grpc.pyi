@@ -40,7 +40,7 @@ class LobbyServiceStub:
     ListChannels: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ListChannelsRequest, _lobby_service_pb2.ListChannelsResponse]
     """Lists the channels that the caller can see, by id."""
     UpdateChannel: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.UpdateChannelRequest, _lobby_service_pb2.UpdateChannelResponse]
-    """Changes a channel's name (its owner) or topic (its members)."""
+    """Changes a channel's name or how it works (its owners), or its topic (its members)."""
     ArchiveChannel: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ArchiveChannelRequest, _lobby_service_pb2.ArchiveChannelResponse]
     """Makes a channel read-only and takes it out of the listing. Its owner only. Repeating it changes nothing."""
     UnarchiveChannel: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.UnarchiveChannelRequest, _lobby_service_pb2.UnarchiveChannelResponse]
@@ -57,6 +57,28 @@ class LobbyServiceStub:
     """Gets many users by their ids."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ListUsersRequest, _lobby_service_pb2.ListUsersResponse]
     """Lists all users, by user_id."""
+    OpenDirectChannel: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.OpenDirectChannelRequest, _lobby_service_pb2.OpenDirectChannelResponse]
+    """Opens the direct channel of the caller and others: the one that there is, or a new one."""
+    AddMember: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.AddMemberRequest, _lobby_service_pb2.AddMemberResponse]
+    """Brings a user into a channel that the caller is in. Repeating it changes nothing."""
+    RemoveMember: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.RemoveMemberRequest, _lobby_service_pb2.RemoveMemberResponse]
+    """Removes a member from a channel. It may come back. Moderators only. Repeating it changes nothing."""
+    BanMember: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.BanMemberRequest, _lobby_service_pb2.BanMemberResponse]
+    """Removes a user from a channel and keeps it out, for a time or for good. Moderators only."""
+    UnbanMember: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.UnbanMemberRequest, _lobby_service_pb2.UnbanMemberResponse]
+    """Lets a user into the channel again. Repeating it does no harm. Moderators only."""
+    ListBans: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ListBansRequest, _lobby_service_pb2.ListBansResponse]
+    """Lists who is banned from a channel, by user_id. Moderators only."""
+    MuteMember: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.MuteMemberRequest, _lobby_service_pb2.MuteMemberResponse]
+    """Keeps a member from writing, for a time or for good, or lets it write again. Moderators only."""
+    SetMemberRole: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.SetMemberRoleRequest, _lobby_service_pb2.SetMemberRoleResponse]
+    """Gives a member a role. Owners only; a channel's last owner stays one while others are in it."""
+    ReportMessage: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ReportMessageRequest, _lobby_service_pb2.ReportMessageResponse]
+    """Reports a message to the channel's moderators and the server's administrators."""
+    ListReports: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ListReportsRequest, _lobby_service_pb2.ListReportsResponse]
+    """Lists reports, newest first: of a channel for its moderators, of all channels for administrators."""
+    ResolveReport: _grpc.UnaryUnaryMultiCallable[_lobby_service_pb2.ResolveReportRequest, _lobby_service_pb2.ResolveReportResponse]
+    """Closes a report. Repeating it changes nothing."""
 
 @_typing.type_check_only
 class LobbyServiceAsyncStub(LobbyServiceStub):
@@ -70,7 +92,7 @@ class LobbyServiceAsyncStub(LobbyServiceStub):
     ListChannels: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ListChannelsRequest, _lobby_service_pb2.ListChannelsResponse]  # type: ignore[assignment]
     """Lists the channels that the caller can see, by id."""
     UpdateChannel: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.UpdateChannelRequest, _lobby_service_pb2.UpdateChannelResponse]  # type: ignore[assignment]
-    """Changes a channel's name (its owner) or topic (its members)."""
+    """Changes a channel's name or how it works (its owners), or its topic (its members)."""
     ArchiveChannel: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ArchiveChannelRequest, _lobby_service_pb2.ArchiveChannelResponse]  # type: ignore[assignment]
     """Makes a channel read-only and takes it out of the listing. Its owner only. Repeating it changes nothing."""
     UnarchiveChannel: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.UnarchiveChannelRequest, _lobby_service_pb2.UnarchiveChannelResponse]  # type: ignore[assignment]
@@ -87,6 +109,28 @@ class LobbyServiceAsyncStub(LobbyServiceStub):
     """Gets many users by their ids."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ListUsersRequest, _lobby_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Lists all users, by user_id."""
+    OpenDirectChannel: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.OpenDirectChannelRequest, _lobby_service_pb2.OpenDirectChannelResponse]  # type: ignore[assignment]
+    """Opens the direct channel of the caller and others: the one that there is, or a new one."""
+    AddMember: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.AddMemberRequest, _lobby_service_pb2.AddMemberResponse]  # type: ignore[assignment]
+    """Brings a user into a channel that the caller is in. Repeating it changes nothing."""
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.RemoveMemberRequest, _lobby_service_pb2.RemoveMemberResponse]  # type: ignore[assignment]
+    """Removes a member from a channel. It may come back. Moderators only. Repeating it changes nothing."""
+    BanMember: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.BanMemberRequest, _lobby_service_pb2.BanMemberResponse]  # type: ignore[assignment]
+    """Removes a user from a channel and keeps it out, for a time or for good. Moderators only."""
+    UnbanMember: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.UnbanMemberRequest, _lobby_service_pb2.UnbanMemberResponse]  # type: ignore[assignment]
+    """Lets a user into the channel again. Repeating it does no harm. Moderators only."""
+    ListBans: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ListBansRequest, _lobby_service_pb2.ListBansResponse]  # type: ignore[assignment]
+    """Lists who is banned from a channel, by user_id. Moderators only."""
+    MuteMember: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.MuteMemberRequest, _lobby_service_pb2.MuteMemberResponse]  # type: ignore[assignment]
+    """Keeps a member from writing, for a time or for good, or lets it write again. Moderators only."""
+    SetMemberRole: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.SetMemberRoleRequest, _lobby_service_pb2.SetMemberRoleResponse]  # type: ignore[assignment]
+    """Gives a member a role. Owners only; a channel's last owner stays one while others are in it."""
+    ReportMessage: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ReportMessageRequest, _lobby_service_pb2.ReportMessageResponse]  # type: ignore[assignment]
+    """Reports a message to the channel's moderators and the server's administrators."""
+    ListReports: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ListReportsRequest, _lobby_service_pb2.ListReportsResponse]  # type: ignore[assignment]
+    """Lists reports, newest first: of a channel for its moderators, of all channels for administrators."""
+    ResolveReport: _aio.UnaryUnaryMultiCallable[_lobby_service_pb2.ResolveReportRequest, _lobby_service_pb2.ResolveReportResponse]  # type: ignore[assignment]
+    """Closes a report. Repeating it changes nothing."""
 
 class LobbyServiceServicer(metaclass=_abc_1.ABCMeta):
     """The Lobby. The lobby is itself a channel, number 1, that everyone is in."""
@@ -121,7 +165,7 @@ class LobbyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lobby_service_pb2.UpdateChannelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lobby_service_pb2.UpdateChannelResponse, _abc.Awaitable[_lobby_service_pb2.UpdateChannelResponse]]:
-        """Changes a channel's name (its owner) or topic (its members)."""
+        """Changes a channel's name or how it works (its owners), or its topic (its members)."""
 
     @_abc_1.abstractmethod
     def ArchiveChannel(
@@ -186,5 +230,93 @@ class LobbyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lobby_service_pb2.ListUsersResponse, _abc.Awaitable[_lobby_service_pb2.ListUsersResponse]]:
         """Lists all users, by user_id."""
+
+    @_abc_1.abstractmethod
+    def OpenDirectChannel(
+        self,
+        request: _lobby_service_pb2.OpenDirectChannelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.OpenDirectChannelResponse, _abc.Awaitable[_lobby_service_pb2.OpenDirectChannelResponse]]:
+        """Opens the direct channel of the caller and others: the one that there is, or a new one."""
+
+    @_abc_1.abstractmethod
+    def AddMember(
+        self,
+        request: _lobby_service_pb2.AddMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.AddMemberResponse, _abc.Awaitable[_lobby_service_pb2.AddMemberResponse]]:
+        """Brings a user into a channel that the caller is in. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RemoveMember(
+        self,
+        request: _lobby_service_pb2.RemoveMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.RemoveMemberResponse, _abc.Awaitable[_lobby_service_pb2.RemoveMemberResponse]]:
+        """Removes a member from a channel. It may come back. Moderators only. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def BanMember(
+        self,
+        request: _lobby_service_pb2.BanMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.BanMemberResponse, _abc.Awaitable[_lobby_service_pb2.BanMemberResponse]]:
+        """Removes a user from a channel and keeps it out, for a time or for good. Moderators only."""
+
+    @_abc_1.abstractmethod
+    def UnbanMember(
+        self,
+        request: _lobby_service_pb2.UnbanMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.UnbanMemberResponse, _abc.Awaitable[_lobby_service_pb2.UnbanMemberResponse]]:
+        """Lets a user into the channel again. Repeating it does no harm. Moderators only."""
+
+    @_abc_1.abstractmethod
+    def ListBans(
+        self,
+        request: _lobby_service_pb2.ListBansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.ListBansResponse, _abc.Awaitable[_lobby_service_pb2.ListBansResponse]]:
+        """Lists who is banned from a channel, by user_id. Moderators only."""
+
+    @_abc_1.abstractmethod
+    def MuteMember(
+        self,
+        request: _lobby_service_pb2.MuteMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.MuteMemberResponse, _abc.Awaitable[_lobby_service_pb2.MuteMemberResponse]]:
+        """Keeps a member from writing, for a time or for good, or lets it write again. Moderators only."""
+
+    @_abc_1.abstractmethod
+    def SetMemberRole(
+        self,
+        request: _lobby_service_pb2.SetMemberRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.SetMemberRoleResponse, _abc.Awaitable[_lobby_service_pb2.SetMemberRoleResponse]]:
+        """Gives a member a role. Owners only; a channel's last owner stays one while others are in it."""
+
+    @_abc_1.abstractmethod
+    def ReportMessage(
+        self,
+        request: _lobby_service_pb2.ReportMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.ReportMessageResponse, _abc.Awaitable[_lobby_service_pb2.ReportMessageResponse]]:
+        """Reports a message to the channel's moderators and the server's administrators."""
+
+    @_abc_1.abstractmethod
+    def ListReports(
+        self,
+        request: _lobby_service_pb2.ListReportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.ListReportsResponse, _abc.Awaitable[_lobby_service_pb2.ListReportsResponse]]:
+        """Lists reports, newest first: of a channel for its moderators, of all channels for administrators."""
+
+    @_abc_1.abstractmethod
+    def ResolveReport(
+        self,
+        request: _lobby_service_pb2.ResolveReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lobby_service_pb2.ResolveReportResponse, _abc.Awaitable[_lobby_service_pb2.ResolveReportResponse]]:
+        """Closes a report. Repeating it changes nothing."""
 
 def add_LobbyServiceServicer_to_server(servicer: LobbyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

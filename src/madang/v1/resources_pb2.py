@@ -25,31 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19madang/v1/resources.proto\x12\tmadang.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x0e\n\x06handle\x18\x02 \x01(\t\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.madang.v1.UserKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa0\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe7\x01\n\x07\x43hannel\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05topic\x18\x03 \x01(\t\x12$\n\x04kind\x18\x04 \x01(\x0e\x32\x16.madang.v1.ChannelKind\x12\x10\n\x08owner_id\x18\x05 \x01(\x03\x12\x10\n\x08sequence\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61rchive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x06Member\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12-\n\tjoin_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cread_through\x18\x04 \x01(\x03\"\xa4\x02\n\x07Message\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\tauthor_id\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x04text\x18\x05 \x01(\tH\x00\x12\x30\n\rmember_joined\x18\x06 \x01(\x0b\x32\x17.madang.v1.MemberJoinedH\x00\x12,\n\x0bmember_left\x18\x07 \x01(\x0b\x32\x15.madang.v1.MemberLeftH\x00\x12\x34\n\x0f\x63hannel_updated\x18\x08 \x01(\x0b\x32\x19.madang.v1.ChannelUpdatedH\x00\x42\t\n\x07\x63ontent\"\x0e\n\x0cMemberJoined\"\x0c\n\nMemberLeft\"n\n\x0e\x43hannelUpdated\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05topic\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x61rchived\x18\x03 \x01(\x08H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_topicB\x0b\n\t_archived*Q\n\x08UserKind\x12\x19\n\x15USER_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fUSER_KIND_GUEST\x10\x01\x12\x15\n\x11USER_KIND_CLASSIC\x10\x02*\\\n\x0b\x43hannelKind\x12\x1c\n\x18\x43HANNEL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HANNEL_KIND_LOBBY\x10\x01\x12\x17\n\x13\x43HANNEL_KIND_PUBLIC\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19madang/v1/resources.proto\x12\tmadang.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x0e\n\x06handle\x18\x02 \x01(\t\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.madang.v1.UserKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x04role\x18\x05 \x01(\x0e\x32\x15.madang.v1.ServerRole\x12\x14\n\x0c\x64isplay_name\x18\x06 \x01(\t\x12\x13\n\x0bstatus_text\x18\x07 \x01(\t\x12\x10\n\x08owner_id\x18\x08 \x01(\x03\x12/\n\x0b\x64\x65lete_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x62\x61n_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x07 \x01(\t\x12%\n\x06scopes\x18\x08 \x03(\x0e\x32\x15.madang.v1.TokenScope\"\xbe\x02\n\x07\x43hannel\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05topic\x18\x03 \x01(\t\x12$\n\x04kind\x18\x04 \x01(\x0e\x32\x16.madang.v1.ChannelKind\x12\x10\n\x08owner_id\x18\x05 \x01(\x03\x12\x10\n\x08sequence\x18\x06 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61rchive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tread_only\x18\t \x01(\x08\x12\x19\n\x11slow_mode_seconds\x18\n \x01(\x05\x12\x0e\n\x06guests\x18\x0b \x01(\x08\x12\x17\n\x0f\x64irect_user_ids\x18\x0c \x03(\x03\"\xce\x01\n\x06Member\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12-\n\tjoin_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cread_through\x18\x04 \x01(\x03\x12$\n\x04role\x18\x05 \x01(\x0e\x32\x16.madang.v1.ChannelRole\x12\x34\n\x10mute_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x03\n\x07Message\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x11\n\tauthor_id\x18\x03 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x04text\x18\x05 \x01(\tH\x00\x12\x30\n\rmember_joined\x18\x06 \x01(\x0b\x32\x17.madang.v1.MemberJoinedH\x00\x12,\n\x0bmember_left\x18\x07 \x01(\x0b\x32\x15.madang.v1.MemberLeftH\x00\x12\x34\n\x0f\x63hannel_updated\x18\x08 \x01(\x0b\x32\x19.madang.v1.ChannelUpdatedH\x00\x12\x32\n\x0emember_removed\x18\t \x01(\x0b\x32\x18.madang.v1.MemberRemovedH\x00\x12.\n\x0crole_changed\x18\n \x01(\x0b\x32\x16.madang.v1.RoleChangedH\x00\x42\t\n\x07\x63ontent\"\x0e\n\x0cMemberJoined\"\x0c\n\nMemberLeft\"\xea\x01\n\x0e\x43hannelUpdated\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05topic\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x61rchived\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x16\n\tread_only\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x1e\n\x11slow_mode_seconds\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x13\n\x06guests\x18\x06 \x01(\x08H\x05\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_topicB\x0b\n\t_archivedB\x0c\n\n_read_onlyB\x14\n\x12_slow_mode_secondsB\t\n\x07_guests\"@\n\rMemberRemoved\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x62\x61nned\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x0bRoleChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12$\n\x04role\x18\x02 \x01(\x0e\x32\x16.madang.v1.ChannelRole*z\n\x08UserKind\x12\x19\n\x15USER_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fUSER_KIND_GUEST\x10\x01\x12\x15\n\x11USER_KIND_CLASSIC\x10\x02\x12\x14\n\x10USER_KIND_PERSON\x10\x03\x12\x11\n\rUSER_KIND_BOT\x10\x04*\x9b\x01\n\nServerRole\x12\x1b\n\x17SERVER_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11SERVER_ROLE_GUEST\x10\x01\x12\x13\n\x0fSERVER_ROLE_BOT\x10\x02\x12\x16\n\x12SERVER_ROLE_MEMBER\x10\x03\x12\x15\n\x11SERVER_ROLE_ADMIN\x10\x04\x12\x15\n\x11SERVER_ROLE_OWNER\x10\x05*x\n\x0b\x43hannelRole\x12\x1c\n\x18\x43HANNEL_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANNEL_ROLE_MEMBER\x10\x01\x12\x1a\n\x16\x43HANNEL_ROLE_MODERATOR\x10\x02\x12\x16\n\x12\x43HANNEL_ROLE_OWNER\x10\x03*m\n\nTokenScope\x12\x1b\n\x17TOKEN_SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10TOKEN_SCOPE_SEND\x10\x01\x12\x14\n\x10TOKEN_SCOPE_READ\x10\x02\x12\x16\n\x12TOKEN_SCOPE_MANAGE\x10\x03*\x8f\x01\n\x0b\x43hannelKind\x12\x1c\n\x18\x43HANNEL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HANNEL_KIND_LOBBY\x10\x01\x12\x17\n\x13\x43HANNEL_KIND_PUBLIC\x10\x02\x12\x18\n\x14\x43HANNEL_KIND_PRIVATE\x10\x03\x12\x17\n\x13\x43HANNEL_KIND_DIRECT\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'madang.v1.resources_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_USERKIND']._serialized_start=1148
-  _globals['_USERKIND']._serialized_end=1229
-  _globals['_CHANNELKIND']._serialized_start=1231
-  _globals['_CHANNELKIND']._serialized_end=1323
-  _globals['_USER']._serialized_start=73
-  _globals['_USER']._serialized_end=196
-  _globals['_SESSION']._serialized_start=199
-  _globals['_SESSION']._serialized_end=359
-  _globals['_CHANNEL']._serialized_start=362
-  _globals['_CHANNEL']._serialized_end=593
-  _globals['_MEMBER']._serialized_start=595
-  _globals['_MEMBER']._serialized_end=709
-  _globals['_MESSAGE']._serialized_start=712
-  _globals['_MESSAGE']._serialized_end=1004
-  _globals['_MEMBERJOINED']._serialized_start=1006
-  _globals['_MEMBERJOINED']._serialized_end=1020
-  _globals['_MEMBERLEFT']._serialized_start=1022
-  _globals['_MEMBERLEFT']._serialized_end=1034
-  _globals['_CHANNELUPDATED']._serialized_start=1036
-  _globals['_CHANNELUPDATED']._serialized_end=1146
+  _globals['_USERKIND']._serialized_start=1985
+  _globals['_USERKIND']._serialized_end=2107
+  _globals['_SERVERROLE']._serialized_start=2110
+  _globals['_SERVERROLE']._serialized_end=2265
+  _globals['_CHANNELROLE']._serialized_start=2267
+  _globals['_CHANNELROLE']._serialized_end=2387
+  _globals['_TOKENSCOPE']._serialized_start=2389
+  _globals['_TOKENSCOPE']._serialized_end=2498
+  _globals['_CHANNELKIND']._serialized_start=2501
+  _globals['_CHANNELKIND']._serialized_end=2644
+  _globals['_USER']._serialized_start=74
+  _globals['_USER']._serialized_end=390
+  _globals['_SESSION']._serialized_start=393
+  _globals['_SESSION']._serialized_end=655
+  _globals['_CHANNEL']._serialized_start=658
+  _globals['_CHANNEL']._serialized_end=976
+  _globals['_MEMBER']._serialized_start=979
+  _globals['_MEMBER']._serialized_end=1185
+  _globals['_MESSAGE']._serialized_start=1188
+  _globals['_MESSAGE']._serialized_end=1580
+  _globals['_MEMBERJOINED']._serialized_start=1582
+  _globals['_MEMBERJOINED']._serialized_end=1596
+  _globals['_MEMBERLEFT']._serialized_start=1598
+  _globals['_MEMBERLEFT']._serialized_end=1610
+  _globals['_CHANNELUPDATED']._serialized_start=1613
+  _globals['_CHANNELUPDATED']._serialized_end=1847
+  _globals['_MEMBERREMOVED']._serialized_start=1849
+  _globals['_MEMBERREMOVED']._serialized_end=1913
+  _globals['_ROLECHANGED']._serialized_start=1915
+  _globals['_ROLECHANGED']._serialized_end=1983
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 The things that the four services talk about: users, sessions, channels, members, messages."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -30,6 +32,10 @@ class _UserKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserKind.Val
     """Came in without registering; the account is only as old as its session."""
     USER_KIND_CLASSIC: _UserKind.ValueType  # 2
     """Came in over the classic contract: a guest that is known by its index."""
+    USER_KIND_PERSON: _UserKind.ValueType  # 3
+    """A person with an account and a password."""
+    USER_KIND_BOT: _UserKind.ValueType  # 4
+    """A program with tokens of its own, owned by a person."""
 
 class UserKind(_UserKind, metaclass=_UserKindEnumTypeWrapper):
     """What kind of account a user is."""
@@ -40,7 +46,103 @@ USER_KIND_GUEST: UserKind.ValueType  # 1
 """Came in without registering; the account is only as old as its session."""
 USER_KIND_CLASSIC: UserKind.ValueType  # 2
 """Came in over the classic contract: a guest that is known by its index."""
+USER_KIND_PERSON: UserKind.ValueType  # 3
+"""A person with an account and a password."""
+USER_KIND_BOT: UserKind.ValueType  # 4
+"""A program with tokens of its own, owned by a person."""
 Global___UserKind: _TypeAlias = UserKind  # noqa: Y015
+
+class _ServerRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ServerRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServerRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SERVER_ROLE_UNSPECIFIED: _ServerRole.ValueType  # 0
+    """Not said."""
+    SERVER_ROLE_GUEST: _ServerRole.ValueType  # 1
+    """Guests and classic users: may enter channels that let guests in."""
+    SERVER_ROLE_BOT: _ServerRole.ValueType  # 2
+    """Bots: may do in channels what their tokens' scopes allow."""
+    SERVER_ROLE_MEMBER: _ServerRole.ValueType  # 3
+    """People with an account."""
+    SERVER_ROLE_ADMIN: _ServerRole.ValueType  # 4
+    """May invite, ban, end sessions, see the audit log, and act as an owner of any public or private channel."""
+    SERVER_ROLE_OWNER: _ServerRole.ValueType  # 5
+    """May also make and unmake admins and owners. There is always at least one."""
+
+class ServerRole(_ServerRole, metaclass=_ServerRoleEnumTypeWrapper):
+    """What an account may do on this server. Each role includes those before it, but for what only people may do."""
+
+SERVER_ROLE_UNSPECIFIED: ServerRole.ValueType  # 0
+"""Not said."""
+SERVER_ROLE_GUEST: ServerRole.ValueType  # 1
+"""Guests and classic users: may enter channels that let guests in."""
+SERVER_ROLE_BOT: ServerRole.ValueType  # 2
+"""Bots: may do in channels what their tokens' scopes allow."""
+SERVER_ROLE_MEMBER: ServerRole.ValueType  # 3
+"""People with an account."""
+SERVER_ROLE_ADMIN: ServerRole.ValueType  # 4
+"""May invite, ban, end sessions, see the audit log, and act as an owner of any public or private channel."""
+SERVER_ROLE_OWNER: ServerRole.ValueType  # 5
+"""May also make and unmake admins and owners. There is always at least one."""
+Global___ServerRole: _TypeAlias = ServerRole  # noqa: Y015
+
+class _ChannelRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChannelRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChannelRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANNEL_ROLE_UNSPECIFIED: _ChannelRole.ValueType  # 0
+    """Not said."""
+    CHANNEL_ROLE_MEMBER: _ChannelRole.ValueType  # 1
+    """May read and, unless the channel is read-only or the member is muted, write."""
+    CHANNEL_ROLE_MODERATOR: _ChannelRole.ValueType  # 2
+    """May also remove, mute and ban members, and write in a read-only channel."""
+    CHANNEL_ROLE_OWNER: _ChannelRole.ValueType  # 3
+    """May also rename and archive the channel, set how it works, and give roles."""
+
+class ChannelRole(_ChannelRole, metaclass=_ChannelRoleEnumTypeWrapper):
+    """What a user may do in a channel. Each role includes those before it."""
+
+CHANNEL_ROLE_UNSPECIFIED: ChannelRole.ValueType  # 0
+"""Not said."""
+CHANNEL_ROLE_MEMBER: ChannelRole.ValueType  # 1
+"""May read and, unless the channel is read-only or the member is muted, write."""
+CHANNEL_ROLE_MODERATOR: ChannelRole.ValueType  # 2
+"""May also remove, mute and ban members, and write in a read-only channel."""
+CHANNEL_ROLE_OWNER: ChannelRole.ValueType  # 3
+"""May also rename and archive the channel, set how it works, and give roles."""
+Global___ChannelRole: _TypeAlias = ChannelRole  # noqa: Y015
+
+class _TokenScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TokenScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOKEN_SCOPE_UNSPECIFIED: _TokenScope.ValueType  # 0
+    """Not said."""
+    TOKEN_SCOPE_SEND: _TokenScope.ValueType  # 1
+    """Send messages, typing; join and leave channels."""
+    TOKEN_SCOPE_READ: _TokenScope.ValueType  # 2
+    """Read: channels, members, users, messages, the live stream, presence."""
+    TOKEN_SCOPE_MANAGE: _TokenScope.ValueType  # 3
+    """Manage channels: create, change, archive them, their members and roles."""
+
+class TokenScope(_TokenScope, metaclass=_TokenScopeEnumTypeWrapper):
+    """What a bot's token is good for. A person's session is good for everything."""
+
+TOKEN_SCOPE_UNSPECIFIED: TokenScope.ValueType  # 0
+"""Not said."""
+TOKEN_SCOPE_SEND: TokenScope.ValueType  # 1
+"""Send messages, typing; join and leave channels."""
+TOKEN_SCOPE_READ: TokenScope.ValueType  # 2
+"""Read: channels, members, users, messages, the live stream, presence."""
+TOKEN_SCOPE_MANAGE: TokenScope.ValueType  # 3
+"""Manage channels: create, change, archive them, their members and roles."""
+Global___TokenScope: _TypeAlias = TokenScope  # noqa: Y015
 
 class _ChannelKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -54,6 +156,10 @@ class _ChannelKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChannelKi
     """The one channel that everyone is in, always."""
     CHANNEL_KIND_PUBLIC: _ChannelKind.ValueType  # 2
     """Anyone can find it and join it."""
+    CHANNEL_KIND_PRIVATE: _ChannelKind.ValueType  # 3
+    """Only its members know that it is there; a member lets others in."""
+    CHANNEL_KIND_DIRECT: _ChannelKind.ValueType  # 4
+    """A conversation of two to nine people, who are in it from the beginning. Has no name, no owner and no roles."""
 
 class ChannelKind(_ChannelKind, metaclass=_ChannelKindEnumTypeWrapper):
     """What kind of channel it is."""
@@ -64,6 +170,10 @@ CHANNEL_KIND_LOBBY: ChannelKind.ValueType  # 1
 """The one channel that everyone is in, always."""
 CHANNEL_KIND_PUBLIC: ChannelKind.ValueType  # 2
 """Anyone can find it and join it."""
+CHANNEL_KIND_PRIVATE: ChannelKind.ValueType  # 3
+"""Only its members know that it is there; a member lets others in."""
+CHANNEL_KIND_DIRECT: ChannelKind.ValueType  # 4
+"""A conversation of two to nine people, who are in it from the beginning. Has no name, no owner and no roles."""
 Global___ChannelKind: _TypeAlias = ChannelKind  # noqa: Y015
 
 @_typing.final
@@ -76,15 +186,37 @@ class User(_message.Message):
     HANDLE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    STATUS_TEXT_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    BAN_TIME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     """The server's id, from 1, never reused."""
     handle: _builtins.str
     """The name that others see and type: 1 to 32 letters, digits, `-`, `_` and `.`; unique when case is ignored."""
     kind: Global___UserKind.ValueType
     """What kind of account it is."""
+    role: Global___ServerRole.ValueType
+    """What the account may do on this server."""
+    display_name: _builtins.str
+    """The name that is shown beside the handle, up to 64 characters; empty when none was set."""
+    status_text: _builtins.str
+    """What the user says of itself now, up to 128 characters; empty when nothing."""
+    owner_id: _builtins.int
+    """The person who owns a bot; 0 for everyone else."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was made."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the account was deleted; unset while it is there. The handle of a deleted account is free again."""
+
+    @_builtins.property
+    def ban_time(self) -> _timestamp_pb2.Timestamp:
+        """When an administrator shut the account out; unset for everyone else. Shown to administrators only."""
 
     def __init__(
         self,
@@ -93,10 +225,16 @@ class User(_message.Message):
         handle: _builtins.str = ...,
         kind: Global___UserKind.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        role: Global___ServerRole.ValueType = ...,
+        display_name: _builtins.str = ...,
+        status_text: _builtins.str = ...,
+        owner_id: _builtins.int = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        ban_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ban_time", b"ban_time", "create_time", b"create_time", "delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "handle", b"handle", "kind", b"kind", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban_time", b"ban_time", "create_time", b"create_time", "delete_time", b"delete_time", "display_name", b"display_name", "handle", b"handle", "kind", b"kind", "owner_id", b"owner_id", "role", b"role", "status_text", b"status_text", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,19 +251,32 @@ class Session(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    USE_TIME_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
     session_id: _builtins.int
     """The server's id."""
     user_id: _builtins.int
     """Whose session it is."""
     device: _builtins.str
     """What the client said it runs on, up to 64 characters; empty when it said nothing."""
+    address: _builtins.str
+    """The network address that it was last used from; empty when it is not known."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was signed in."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends unless it is used before: 30 days after its last use."""
+        """When it ends unless it is used before: 30 days after its last use. Unset for a bot's token that does not expire."""
+
+    @_builtins.property
+    def use_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last used, to the minute."""
+
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[Global___TokenScope.ValueType]:
+        """What the token is good for. Empty for a person's session: everything."""
 
     def __init__(
         self,
@@ -135,10 +286,13 @@ class Session(_message.Message):
         device: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        use_time: _timestamp_pb2.Timestamp | None = ...,
+        address: _builtins.str = ...,
+        scopes: _abc.Iterable[Global___TokenScope.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "use_time", b"use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "device", b"device", "expire_time", b"expire_time", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "device", b"device", "expire_time", b"expire_time", "scopes", b"scopes", "session_id", b"session_id", "use_time", b"use_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,10 +312,14 @@ class Channel(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    SLOW_MODE_SECONDS_FIELD_NUMBER: _builtins.int
+    GUESTS_FIELD_NUMBER: _builtins.int
+    DIRECT_USER_IDS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
     """The server's id, from 1 (the lobby), never reused."""
     name: _builtins.str
-    """1 to 64 letters, digits, `-`, `_` and `.`, not digits only; unique when case is ignored."""
+    """1 to 64 letters, digits, `-`, `_` and `.`, not digits only; unique when case is ignored. Empty for a direct channel."""
     topic: _builtins.str
     """What the channel is about; up to 256 characters, one line; empty by default."""
     kind: Global___ChannelKind.ValueType
@@ -170,6 +328,12 @@ class Channel(_message.Message):
     """The user who made it; 0 for the lobby."""
     sequence: _builtins.int
     """The sequence of the channel's last change: its head. 0 when nothing has happened in it."""
+    read_only: _builtins.bool
+    """Only moderators and owners may write."""
+    slow_mode_seconds: _builtins.int
+    """Slow mode: how many seconds a member waits between two messages. 0: off."""
+    guests: _builtins.bool
+    """Guests and classic users may enter. Default: yes for the lobby and public channels, never for others."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -177,6 +341,10 @@ class Channel(_message.Message):
     @_builtins.property
     def archive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was archived (read-only, out of the listing by default); unset while it is in use."""
+
+    @_builtins.property
+    def direct_user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Who is in a direct channel; empty for every other kind."""
 
     def __init__(
         self,
@@ -189,10 +357,14 @@ class Channel(_message.Message):
         sequence: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         archive_time: _timestamp_pb2.Timestamp | None = ...,
+        read_only: _builtins.bool = ...,
+        slow_mode_seconds: _builtins.int = ...,
+        guests: _builtins.bool = ...,
+        direct_user_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "channel_id", b"channel_id", "create_time", b"create_time", "kind", b"kind", "name", b"name", "owner_id", b"owner_id", "sequence", b"sequence", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "channel_id", b"channel_id", "create_time", b"create_time", "direct_user_ids", b"direct_user_ids", "guests", b"guests", "kind", b"kind", "name", b"name", "owner_id", b"owner_id", "read_only", b"read_only", "sequence", b"sequence", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,6 +380,8 @@ class Member(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     JOIN_TIME_FIELD_NUMBER: _builtins.int
     READ_THROUGH_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    MUTE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
     """The channel."""
     user_id: _builtins.int
@@ -216,9 +390,15 @@ class Member(_message.Message):
     """How far the user has read: the sequence of the last message that was seen. 0 when nothing was, and for everyone but
     the caller.
     """
+    role: Global___ChannelRole.ValueType
+    """What the user may do in the channel."""
     @_builtins.property
     def join_time(self) -> _timestamp_pb2.Timestamp:
         """When the user joined; unset in the lobby, where nobody joins."""
+
+    @_builtins.property
+    def mute_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the user may not write; unset when it may."""
 
     def __init__(
         self,
@@ -227,10 +407,12 @@ class Member(_message.Message):
         user_id: _builtins.int = ...,
         join_time: _timestamp_pb2.Timestamp | None = ...,
         read_through: _builtins.int = ...,
+        role: Global___ChannelRole.ValueType = ...,
+        mute_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["join_time", b"join_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["join_time", b"join_time", "mute_expire_time", b"mute_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "join_time", b"join_time", "read_through", b"read_through", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "join_time", b"join_time", "mute_expire_time", b"mute_expire_time", "read_through", b"read_through", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,6 +432,8 @@ class Message(_message.Message):
     MEMBER_JOINED_FIELD_NUMBER: _builtins.int
     MEMBER_LEFT_FIELD_NUMBER: _builtins.int
     CHANNEL_UPDATED_FIELD_NUMBER: _builtins.int
+    MEMBER_REMOVED_FIELD_NUMBER: _builtins.int
+    ROLE_CHANGED_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
     """The channel that it is in."""
     sequence: _builtins.int
@@ -274,6 +458,14 @@ class Message(_message.Message):
     def channel_updated(self) -> Global___ChannelUpdated:
         """The author changed the channel's name, topic or state."""
 
+    @_builtins.property
+    def member_removed(self) -> Global___MemberRemoved:
+        """The author removed somebody else from the channel."""
+
+    @_builtins.property
+    def role_changed(self) -> Global___RoleChanged:
+        """The author gave somebody a role in the channel."""
+
     def __init__(
         self,
         *,
@@ -285,12 +477,14 @@ class Message(_message.Message):
         member_joined: Global___MemberJoined | None = ...,
         member_left: Global___MemberLeft | None = ...,
         channel_updated: Global___ChannelUpdated | None = ...,
+        member_removed: Global___MemberRemoved | None = ...,
+        role_changed: Global___RoleChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel_updated", b"channel_updated", "content", b"content", "create_time", b"create_time", "member_joined", b"member_joined", "member_left", b"member_left", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel_updated", b"channel_updated", "content", b"content", "create_time", b"create_time", "member_joined", b"member_joined", "member_left", b"member_left", "member_removed", b"member_removed", "role_changed", b"role_changed", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "channel_id", b"channel_id", "channel_updated", b"channel_updated", "content", b"content", "create_time", b"create_time", "member_joined", b"member_joined", "member_left", b"member_left", "sequence", b"sequence", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "channel_id", b"channel_id", "channel_updated", b"channel_updated", "content", b"content", "create_time", b"create_time", "member_joined", b"member_joined", "member_left", b"member_left", "member_removed", b"member_removed", "role_changed", b"role_changed", "sequence", b"sequence", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "member_joined", "member_left", "channel_updated"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "member_joined", "member_left", "channel_updated", "member_removed", "role_changed"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -339,34 +533,114 @@ class ChannelUpdated(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
     ARCHIVED_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    SLOW_MODE_SECONDS_FIELD_NUMBER: _builtins.int
+    GUESTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The new name."""
     topic: _builtins.str
     """The new topic; empty when it was taken away."""
     archived: _builtins.bool
     """True when the channel was archived, false when it was brought back."""
+    read_only: _builtins.bool
+    """True when only moderators may write from now on, false when everyone may again."""
+    slow_mode_seconds: _builtins.int
+    """The new slow mode, seconds; 0 when it was switched off."""
+    guests: _builtins.bool
+    """Whether guests may enter from now on."""
     def __init__(
         self,
         *,
         name: _builtins.str | None = ...,
         topic: _builtins.str | None = ...,
         archived: _builtins.bool | None = ...,
+        read_only: _builtins.bool | None = ...,
+        slow_mode_seconds: _builtins.int | None = ...,
+        guests: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_name", b"_name", "_topic", b"_topic", "archived", b"archived", "name", b"name", "topic", b"topic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_guests", b"_guests", "_name", b"_name", "_read_only", b"_read_only", "_slow_mode_seconds", b"_slow_mode_seconds", "_topic", b"_topic", "archived", b"archived", "guests", b"guests", "name", b"name", "read_only", b"read_only", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_name", b"_name", "_topic", b"_topic", "archived", b"archived", "name", b"name", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_archived", b"_archived", "_guests", b"_guests", "_name", b"_name", "_read_only", b"_read_only", "_slow_mode_seconds", b"_slow_mode_seconds", "_topic", b"_topic", "archived", b"archived", "guests", b"guests", "name", b"name", "read_only", b"read_only", "slow_mode_seconds", b"slow_mode_seconds", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__archived: _TypeAlias = _typing.Literal["archived"]  # noqa: Y015
     _WhichOneofArgType__archived: _TypeAlias = _typing.Literal["_archived", b"_archived"]  # noqa: Y015
+    _WhichOneofReturnType__guests: _TypeAlias = _typing.Literal["guests"]  # noqa: Y015
+    _WhichOneofArgType__guests: _TypeAlias = _typing.Literal["_guests", b"_guests"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__read_only: _TypeAlias = _typing.Literal["read_only"]  # noqa: Y015
+    _WhichOneofArgType__read_only: _TypeAlias = _typing.Literal["_read_only", b"_read_only"]  # noqa: Y015
+    _WhichOneofReturnType__slow_mode_seconds: _TypeAlias = _typing.Literal["slow_mode_seconds"]  # noqa: Y015
+    _WhichOneofArgType__slow_mode_seconds: _TypeAlias = _typing.Literal["_slow_mode_seconds", b"_slow_mode_seconds"]  # noqa: Y015
     _WhichOneofReturnType__topic: _TypeAlias = _typing.Literal["topic"]  # noqa: Y015
     _WhichOneofArgType__topic: _TypeAlias = _typing.Literal["_topic", b"_topic"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__archived) -> _WhichOneofReturnType__archived | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__guests) -> _WhichOneofReturnType__guests | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__read_only) -> _WhichOneofReturnType__read_only | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__slow_mode_seconds) -> _WhichOneofReturnType__slow_mode_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__topic) -> _WhichOneofReturnType__topic | None: ...
 
 Global___ChannelUpdated: _TypeAlias = ChannelUpdated  # noqa: Y015
+
+@_typing.final
+class MemberRemoved(_message.Message):
+    """The author of the message removed a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    """Who was removed."""
+    banned: _builtins.bool
+    """True when the user may not come back before the ban ends."""
+    reason: _builtins.str
+    """Why, up to 256 characters; empty when nothing was said."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        banned: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "reason", b"reason", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MemberRemoved: _TypeAlias = MemberRemoved  # noqa: Y015
+
+@_typing.final
+class RoleChanged(_message.Message):
+    """The author of the message gave a role."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    """To whom."""
+    role: Global___ChannelRole.ValueType
+    """Which."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        role: Global___ChannelRole.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoleChanged: _TypeAlias = RoleChanged  # noqa: Y015
