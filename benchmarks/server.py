@@ -76,6 +76,7 @@ async def serve(arguments: Sequence[str] = ()) -> AsyncIterator[Server]:
                 sys.executable,
                 *command,
                 "--no-classic",
+                "--no-limits",
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

@@ -24,7 +24,7 @@ async def net() -> AsyncIterator[Network]:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     """A server with the intervals of everyday use."""
-    async with Server(classic=True, classic_ports=free_ports(PORTS), drain=0.5) as running:
+    async with Server(classic=True, classic_ports=free_ports(PORTS), drain=0.5, limits=None) as running:
         yield running
 
 
@@ -32,5 +32,7 @@ async def server() -> AsyncIterator[Server]:
 async def hasty() -> AsyncIterator[Server]:
     """A server whose patience is short: tenths of seconds instead of tens."""
     times = Times(beat=0.1, grace=0.5, idle=0.6, tidy=0.02)
-    async with Server(classic=True, classic_ports=free_ports(PORTS), classic_times=times, drain=0.5) as running:
+    async with Server(
+        classic=True, classic_ports=free_ports(PORTS), classic_times=times, drain=0.5, limits=None
+    ) as running:
         yield running

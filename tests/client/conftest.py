@@ -24,7 +24,7 @@ class Restartable:
 
     async def start(self) -> None:
         """Start it where it was."""
-        self._server = madang.Server(self.data, listen=self.target)
+        self._server = madang.Server(self.data, listen=self.target, limits=None)
         await self._server.start()
         self.target = self._server.target
 

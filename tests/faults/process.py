@@ -51,8 +51,9 @@ async def eventually(
 
 
 def command(data: Path, listen: str) -> list[str]:
-    """The command line of a server."""
-    return [sys.executable, "-m", "madang", "serve", "--data", str(data), "--listen", listen, "--no-classic"]
+    """The command line of a server that takes whatever it can take."""
+    settings = ["--data", str(data), "--listen", listen, "--no-classic", "--no-limits"]
+    return [sys.executable, "-m", "madang", "serve", *settings]
 
 
 def environment() -> dict[str, str]:

@@ -77,7 +77,7 @@ async def test_streams_are_told_when_to_come_back(server: ServerProcess) -> None
 async def test_one_that_never_reads_cannot_hold_it_up() -> None:
     """Its stream cannot be told anything; so it is cut off after a while, which leaves time for what comes after."""
     assert Settings().drain <= WITHIN - 2
-    server = Server(drain=1.0)
+    server = Server(drain=1.0, limits=None)
     await server.start()
     async with connect(server.target) as connection, connect(server.target) as other:
         mina = await sign_in(connection, "mina")
@@ -95,7 +95,7 @@ async def test_one_that_never_reads_cannot_hold_it_up() -> None:
 async def test_all_addresses_drain_together() -> None:
     """Else the time for those that never read counts once for each address."""
     heartbeat, channel = Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port())
-    server = Server(heartbeat=heartbeat, channel=channel)
+    server = Server(heartbeat=heartbeat, channel=channel, limits=None)
     await server.start()
     async with connect(server.target) as connection, connect(str(heartbeat)) as other:
         people = [await sign_in(connection, name) for name in ("mina", "nari")]

@@ -33,7 +33,7 @@ async def test_ends_its_streams_and_loses_nothing(tmp_path: Path, seed: int, mon
     monkeypatch.setattr(heartbeat, "GRACE", 0.5)  # how long a reconnect may take unseen is not what is tested
     history, rng = History(), random.Random(seed)
     async with (
-        Server(tmp_path / "data", keepalive=1.0, keepalive_timeout=1.0) as server,
+        Server(tmp_path / "data", keepalive=1.0, keepalive_timeout=1.0, limits=None) as server,
         Proxy(server.target) as proxy,
         connect(server.target) as connection,
         asyncio.TaskGroup() as group,

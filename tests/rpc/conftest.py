@@ -17,7 +17,7 @@ from .calls import Caller, connect, sign_in
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     """A server that nobody has used yet."""
-    async with Server(drain=0.5) as running:
+    async with Server(drain=0.5, limits=None) as running:
         yield running
         monkeypatch.setattr(node, "HAND_OVER", 0.0)  # nobody listens any more to how its streams end
 

@@ -182,7 +182,7 @@ async def test_garbage_on_the_port(server: Server, mina: Caller, kitchen: int) -
 
 async def test_drain(tmp_path: Path) -> None:
     """Streams are told when to come back; whatever was acknowledged is there when the server is."""
-    server = await Server(tmp_path, drain=5.0).start()
+    server = await Server(tmp_path, drain=5.0, limits=None).start()
     async with connect(server.target) as channel:
         mina = await sign_in(channel, "mina")
         kitchen = (await mina.call("CreateChannel", name="kitchen")).channel.channel_id

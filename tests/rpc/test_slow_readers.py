@@ -66,7 +66,7 @@ async def test_revocation_bites_whether_the_client_reads_or_not(
 
 async def test_a_shutdown_does_not_wait_for_who_does_not_read() -> None:
     """Its stream is cut off; the server's own end comes all the same, and the data can be used again."""
-    server = Server(drain=0.2)
+    server = Server(drain=0.2, limits=None)
     await server.start()
     async with connect(server.target) as one, connect(server.target) as other:
         mina, nari = await sign_in(one, "mina"), await sign_in(other, "nari")

@@ -43,6 +43,15 @@ class UserChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BotLimitsChanged:
+    """An administrator set how many messages a bot may send, a second and at once; 0: as the settings say."""
+
+    user_id: int
+    messages_per_second: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class TypingStarted:
     """A user is writing in a channel."""
 
@@ -67,10 +76,17 @@ class ChannelChanged:
     segment: bytes
 
 
-Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged
+Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | BotLimitsChanged
 """What a transaction leaves for the others to know."""
 
 BusEvent = (
-    ChannelChanged | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | TypingStarted | PresenceChanged
+    ChannelChanged
+    | MembershipChanged
+    | SessionEnded
+    | ReadMarkMoved
+    | UserChanged
+    | BotLimitsChanged
+    | TypingStarted
+    | PresenceChanged
 )
 """What travels over the bus."""

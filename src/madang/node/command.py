@@ -43,6 +43,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="ports for the channels of the classic contract (default: 50054-50117)",
     )
     parser.add_argument("--no-classic", action="store_true", help="do not serve the classic contract")
+    parser.add_argument(
+        "--limits",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="limit how much anybody may do (default: yes); --no-limits is for benchmarks and private networks",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        metavar="NETWORK",
+        action="append",
+        default=[],
+        help="believe the x-forwarded-for of this proxy, or of this network of proxies; may be given again",
+    )
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.set_defaults(func=run)
 
@@ -51,7 +64,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that the command line asks for. Raises SettingError."""
     from pathlib import Path
 
-    from madang.node.settings import Address, PortRange, Settings
+    from madang.core.limits import Limits
+    from madang.node.settings import Address, PortRange, Settings, networks
 
     def address(text: str | None) -> Address | None:
         return None if text is None else Address.parse(text)
@@ -64,6 +78,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         channel=address(arguments.channel),
         classic=not arguments.no_classic,
         classic_ports=PortRange.parse(arguments.classic_ports),
+        limits=Limits() if arguments.limits else None,
+        trusted_proxies=networks(arguments.trusted_proxy),
     )
 
 

@@ -30,8 +30,10 @@ from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
+from madang.services.limits import Limiter
 from madang.services.lobby import LobbyService
 from madang.services.streams import Streams
+from madang.storage import accounts
 from madang.storage.store import Store, open_store
 from madang.v1 import channel_service_pb2
 from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
@@ -55,6 +57,11 @@ _log = logging.getLogger("madang.node")
 def now() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+def ticks() -> int:
+    """Microseconds of a clock that nobody sets."""
+    return time.monotonic_ns() // 1000
 
 
 class Node:
@@ -106,6 +113,7 @@ class Node:
         self._stack.push_async_callback(_finish, writer)
         self._stack.callback(store.drain)
         self._hub.use(store)
+        self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
         self._agent = AgentService(store, self._bus, now)
         self._heartbeat = HeartbeatService(self._bus, now)
         self._lobby = LobbyService(store)
@@ -132,7 +140,9 @@ class Node:
     def _gateway(self) -> Gateway:
         """The classic contract, over the same services."""
         settings = self.settings
-        services = Services(self._agent, self._heartbeat, self._lobby, self._channel, self._streams, self._bus)
+        services = Services(
+            self._agent, self._heartbeat, self._lobby, self._channel, self._streams, self._bus, self._limiter
+        )
         ports = Ports(settings.classic_ports.first, settings.classic_ports.last)
         return Gateway(
             services,
@@ -174,7 +184,8 @@ class Node:
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
     def _listener(self, contract: Contract) -> Listener:
-        listener = Listener(self.settings, [ContractInterceptor(self._agent, contract), ClassicInterceptor()])
+        ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies)
+        listener = Listener(self.settings, [ours, ClassicInterceptor()])
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)
         return listener
@@ -188,7 +199,7 @@ class Node:
                 add_LobbyServiceServicer_to_server(LobbyServicer(self._lobby), listener.grpc)
                 listener.serves("madang.v1.LobbyService")
             case "channel":
-                channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract)
+                channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract, self._limiter)
                 add_ChannelServiceServicer_to_server(channel, listener.grpc)
                 listener.serves("madang.v1.ChannelService")
 
@@ -205,6 +216,9 @@ class Node:
                     self._bus.publish(changed)
             else:
                 self._bus.publish(event)
+
+    async def _bot_rate(self, user_id: int) -> tuple[int, int]:
+        return await self._store.read(accounts.message_rate, user_id)
 
     async def _save_use(self) -> None:
         await self._agent.save_use(self._streams.sessions())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from madang.core.limits import Limits
+from madang.rpc.address import Network, parse_network
 from madang.rpc.classic.times import Times
 
 DEFAULT_PORT = 50050
@@ -59,6 +62,14 @@ class PortRange:
         return cls(int(first), int(last))
 
 
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Read addresses and networks: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`. Raises SettingError."""
+    try:
+        return tuple(parse_network(text) for text in texts)
+    except ValueError as error:
+        raise SettingError(f"{error}; ADDRESS or NETWORK/BITS is needed") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set. Raises SettingError when it does not fit together."""
@@ -86,6 +97,12 @@ class Settings:
 
     classic_times: Times = field(default_factory=Times)
     """The intervals of the classic contract."""
+
+    limits: Limits | None = field(default_factory=Limits)
+    """How much anybody may do; None: no limits, for benchmarks and private networks."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """The proxies whose `x-forwarded-for` is believed when it says where a call comes from."""
 
     pace: float = 0.00008
     """For how long the fan-out rests after a write, seconds for each reader; see `madang.core.pacing`."""

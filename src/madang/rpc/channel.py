@@ -9,6 +9,7 @@ from madang.rpc.streaming import ending
 from madang.rpc.validation import Contract
 from madang.services.channel import ChannelService
 from madang.services.heartbeat import HeartbeatService
+from madang.services.limits import Limiter
 from madang.services.streams import Streams
 from madang.services.subscription import Wanted
 from madang.v1 import channel_service_pb2 as pb
@@ -20,12 +21,18 @@ class ChannelServicer(ChannelServiceServicer):
     """Decode, call, encode; what each method does is said in the contract."""
 
     def __init__(
-        self, channel: ChannelService, heartbeat: HeartbeatService, streams: Streams, contract: Contract
+        self,
+        channel: ChannelService,
+        heartbeat: HeartbeatService,
+        streams: Streams,
+        contract: Contract,
+        limiter: Limiter,
     ) -> None:
         self._channel = channel
         self._heartbeat = heartbeat
         self._streams = streams
         self._contract = contract
+        self._limiter = limiter
 
     async def Send(self, request: pb.SendRequest, context: Context) -> pb.SendResponse:
         """See the contract."""
@@ -37,7 +44,8 @@ class ChannelServicer(ChannelServiceServicer):
         self, request_iterator: object, context: Context
     ) -> None:
         """See the contract."""
-        stream = PostStream(self._channel, self._contract, caller().user_id, context)
+        budget = await self._limiter.messages(caller())
+        stream = PostStream(self._channel, self._contract, caller().user_id, context, budget)
         with ending(self._streams, caller().session_id, stream.end):
             await stream.run()
 

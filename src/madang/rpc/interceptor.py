@@ -1,21 +1,31 @@
-"""What every call of `madang.v1` passes through: decode, validate, authenticate, and turn errors into statuses."""
+"""What every call of `madang.v1` passes through: decode, validate, authenticate, pay, and turn errors into statuses.
+
+A call without a good token is refused at its headers: nobody waits for the rest of it. The few that need no session are
+read within a time and a size; those of a session are paid from its budgets (`madang.services.limits`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from madang.core.errors import Internal, MadangError, MalformedRequest, TokenMissing
+from madang.core.errors import Internal, LimitReached, MadangError, MalformedRequest, Overloaded, TokenMissing
+from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, MAX_SECONDS_BEFORE_SIGN_IN
 from madang.core.models import Session
+from madang.core.rights import RULES
+from madang.rpc.address import Network, address_of, limit_key
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
 from madang.services.agent import AgentService
+from madang.services.limits import Limiter
+from madang.v1 import agent_service_pb2 as agent_pb2
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -24,7 +34,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 PREFIX = "/madang.v1."
-OPEN_METHODS = frozenset({"/madang.v1.AgentService/GetServer", "/madang.v1.AgentService/SignIn"})
+OPEN_METHODS = frozenset(PREFIX + name for name, rule in RULES.items() if rule.role is None)
 """What can be called without a session."""
 
 VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
@@ -44,12 +54,20 @@ class _Malformed:
     """Stands for a request that could not be decoded."""
 
 
+class _TooLarge:
+    """Stands for a request of a call without a session that was not decoded for its size."""
+
+
 class ContractInterceptor(grpc.aio.ServerInterceptor):
     """One for each listener. Other services (health, reflection, classic) pass through untouched."""
 
-    def __init__(self, agent: AgentService, contract: Contract) -> None:
+    def __init__(
+        self, agent: AgentService, contract: Contract, limiter: Limiter, trusted_proxies: Sequence[Network] = ()
+    ) -> None:
         self._agent = agent
         self._contract = contract
+        self._limiter = limiter
+        self._trusted_proxies = trusted_proxies
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -65,33 +83,56 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             if handler is None or not method.startswith(PREFIX):
                 return handler
             wrapped = self._wrapped[method] = self._wrap(method, handler)
+        if method not in OPEN_METHODS:
+            try:
+                await self._authenticate(handler_call_details.invocation_metadata)
+            except MadangError as error:
+                return _refusing(error)
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        decode = _decoder(handler.request_deserializer)
+        opens = method in OPEN_METHODS
+        decode = _decoder(handler.request_deserializer, MAX_BYTES_BEFORE_SIGN_IN if opens else None)
         encode = _encoder(handler.response_serializer)
         if handler.unary_unary is not None:
             guarded = self._guard(method, handler.unary_unary)
+            if opens:
+                return grpc.stream_unary_rpc_method_handler(_in_time(guarded), decode, encode)
             return grpc.unary_unary_rpc_method_handler(guarded, decode, encode)
         if handler.unary_stream is not None:
-            guarded = self._guard(method, handler.unary_stream)
+            guarded = self._guard(method, handler.unary_stream, streams=True)
             return grpc.unary_stream_rpc_method_handler(guarded, decode, encode)
-        guarded = self._guard(method, handler.stream_stream)
+        guarded = self._guard(method, handler.stream_stream, streams=True)
         return grpc.stream_stream_rpc_method_handler(guarded, decode, encode)
 
-    def _guard(self, method: str, call: Callable[[Any, Any], Any] | None) -> Callable[[Any, Context], Any]:
+    def _guard(
+        self, method: str, call: Callable[[Any, Any], Any] | None, *, streams: bool = False
+    ) -> Callable[[Any, Context], Any]:
         if call is None:
             raise TypeError(f"{method} has a shape that the contract does not use")
         needs_session = method not in OPEN_METHODS
         validates = method not in VALIDATED_BY_SERVICER
+        name = method.removeprefix(PREFIX)
+        limiter = self._limiter
 
         async def guarded(request: Any, context: Context) -> Any:
             try:
+                if not needs_session:
+                    address = self._limit_key(context)
+                    limiter.pay_open_call(address)
+                    self._check(request)
+                    with _entering(limiter, request, address):
+                        return await call(request, context)
+                session = await self._authenticate(context.invocation_metadata())
+                _session.set(session)
+                await limiter.pay(name, session)
                 if validates:
                     self._check(request)
-                if needs_session:
-                    _session.set(await self._authenticate(context))
-                return await call(request, context)
+                if streams:
+                    with limiter.stream(session.session_id, self._limit_key(context)):
+                        return await call(request, context)
+                with limiter.under_way(session.session_id):
+                    return await call(request, context)
             except MadangError as error:
                 if isinstance(error, Internal):
                     _log.error("%s failed", method, exc_info=error.__cause__ or error)
@@ -108,13 +149,19 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
 
         return guarded
 
+    def _limit_key(self, context: Context) -> str:
+        return limit_key(address_of(context, self._trusted_proxies))
+
     def _check(self, request: object) -> None:
+        if isinstance(request, _TooLarge):
+            raise LimitReached(what="bytes in a request before signing in", limit=MAX_BYTES_BEFORE_SIGN_IN)
         if not isinstance(request, Message):
             raise MalformedRequest
         self._contract.check(request)
 
-    async def _authenticate(self, context: Context) -> Session:
-        for key, value in context.invocation_metadata() or ():
+    async def _authenticate(self, metadata: Any) -> Session:
+        """The session of a call's metadata. Raises TokenMissing, and what `AgentService.authenticate` raises."""
+        for key, value in metadata or ():
             if key == "authorization":
                 text = value if isinstance(value, str) else value.decode(errors="replace")
                 token = text.removeprefix(_BEARER)
@@ -122,12 +169,52 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
         raise TokenMissing
 
 
-def _decoder(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """The decoder, but for bytes that cannot be decoded, which are then our error and not grpc's INTERNAL."""
+def _entering(limiter: Limiter, request: object, address: str) -> AbstractContextManager[None]:
+    """Around a call without a session: new guests and new accounts are counted by address. Raises RateLimited."""
+    if isinstance(request, agent_pb2.RegisterRequest):
+        return limiter.registration(address)
+    if isinstance(request, agent_pb2.SignInRequest) and request.WhichOneof("credential") == "guest":
+        limiter.pay_guest(address)
+    return nullcontext()
+
+
+def _refusing(error: MadangError) -> Handler:
+    """A handler that refuses a call, whatever its shape, before anything is read of it."""
+
+    async def refuse(requests: object, context: Context) -> None:
+        await abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _in_time(call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[AsyncIterator[Any], Context], Awaitable[Any]]:
+    """Read the one request of a call, and serve it, within the time that there is before signing in.
+
+    gRPC reads a unary request by itself, for as long as it takes; a stream's is for us to read.
+    """
+
+    async def served(requests: AsyncIterator[Any], context: Context) -> Any:
+        try:
+            async with asyncio.timeout(MAX_SECONDS_BEFORE_SIGN_IN):
+                request = await anext(aiter(requests), _Malformed())
+                return await call(request, context)
+        except TimeoutError:
+            return await abort(context, Overloaded(problem="this took too long", retry_after=1))
+
+    return served
+
+
+def _decoder(decode: Callable[[bytes], Any] | None, most: int | None = None) -> Callable[[bytes], Any]:
+    """The decoder, but for bytes that cannot be decoded, which are then our error and not grpc's INTERNAL.
+
+    Nor are more than `most` bytes decoded.
+    """
     if decode is None:
         raise TypeError("a method of the contract without a decoder")
 
     def safely(raw: bytes) -> Any:
+        if most is not None and len(raw) > most:
+            return _TooLarge()
         try:
             return decode(raw)
         except DecodeError:

@@ -1,4 +1,9 @@
-"""Send as a pipelined stream: lists of messages in, lists of results out, in the same order."""
+"""Send as a pipelined stream: lists of messages in, lists of results out, in the same order.
+
+Each message is paid from its sender's budget. Where that ends in the middle of a list, nothing after it is taken on
+this stream until the client has sent the first message that was refused again: by then it knows, and what it had sent
+meanwhile overtakes nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +13,53 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import grpc
+from google.rpc import status_pb2
 
-from madang.core.errors import InvalidField, MadangError, MalformedRequest
+from madang.core.errors import InvalidField, MadangError, MalformedRequest, RateLimited
 from madang.core.models import Content, Draft, Message
 from madang.core.text import check_text
 from madang.rpc.interceptor import Context
 from madang.rpc.status import to_status
 from madang.rpc.validation import Contract
 from madang.services.channel import ChannelService
+from madang.services.limits import MessageBudget
 from madang.v1 import channel_service_pb2 as pb
 
 MAX_UNANSWERED = 1024 * 1024
 """How many bytes of one stream's requests may wait for their answer; the stream is not read further before."""
 
+REST = 0.05
+"""For how long a stream is not read after a list of which nothing could be paid, seconds."""
+
 
 class _Posted(NamedTuple):
     """A list that is on its way: its request_ids, the size of its request in bytes, what was refused at once by index,
-    and what will become of the rest.
+    what will become of the rest, and whether
+    nothing of it could be paid.
     """
 
     request_ids: list[str]
     size: int
     refused: dict[int, MadangError]
     stored: asyncio.Future[list[Message | MadangError]]
+    unpaid: bool
 
 
 class PostStream:
     """One stream of one user. Reads ahead while commits run; answers in order."""
 
-    def __init__(self, channel: ChannelService, contract: Contract, user_id: int, context: Context) -> None:
+    def __init__(
+        self,
+        channel: ChannelService,
+        contract: Contract,
+        user_id: int,
+        context: Context,
+        budget: MessageBudget | None = None,
+    ) -> None:
+        """`budget`: what the messages are paid from; None: they cost nothing."""
         self._channel = channel
+        self._budget = budget
+        self._awaited: str | None = None  # the request_id of the message that has to come first
         self._contract = contract
         self._user_id = user_id
         self._context = context
@@ -74,6 +96,8 @@ class PostStream:
             self._on_its_way.append(posted)
             self._unanswered += posted.size
             self._posted.set()
+            if posted.unpaid:
+                await asyncio.sleep(REST)
             while self._unanswered > MAX_UNANSWERED:
                 self._answered.clear()
                 await self._answered.wait()
@@ -95,17 +119,36 @@ class PostStream:
     def _post(self, request: object) -> _Posted:
         if not isinstance(request, pb.PostRequest):
             raise MalformedRequest
-        refused: dict[int, MadangError] = dict(self._contract.check_items(request))
+        sends = request.sends
+        paid, refusal = self._pay(sends)
+        refused: dict[int, MadangError] = dict(self._contract.check_items(request)) if paid or not sends else {}
+        if refusal is not None:
+            refused.update(dict.fromkeys(range(paid, len(sends)), refusal))
         drafts = []
-        for index, send in enumerate(request.sends):
+        for index, send in enumerate(sends if refusal is None else sends[:paid]):
             if index in refused:
                 continue
             try:
                 drafts.append(self._draft(send))
             except MadangError as error:
                 refused[index] = error
-        request_ids = [send.request_id for send in request.sends]
-        return _Posted(request_ids, request.ByteSize(), refused, self._store(drafts))
+        request_ids = [send.request_id for send in sends]
+        unpaid = refusal is not None and not paid
+        return _Posted(request_ids, request.ByteSize(), refused, self._store(drafts), unpaid)
+
+    def _pay(self, sends: Sequence[pb.SendRequest]) -> tuple[int, RateLimited | None]:
+        """For how many of the list, from its beginning, there is enough; and why not for the others."""
+        budget, count = self._budget, len(sends)
+        if budget is None or not count:
+            return count, None
+        if self._awaited is not None and sends[0].request_id.lower() != self._awaited:
+            return 0, budget.refusal()
+        paid = budget.take(count)
+        if paid == count:
+            self._awaited = None
+            return paid, None
+        self._awaited = sends[paid].request_id.lower()
+        return paid, budget.refusal()
 
     def _store(self, drafts: list[Draft]) -> asyncio.Future[list[Message | MadangError]]:
         """Hand the drafts over. Raises, and so ends the stream, when drafts before them failed: none may overtake."""
@@ -136,6 +179,8 @@ async def _response(posted: _Posted) -> pb.PostResponse:
     response = pb.PostResponse()
     add = response.results.add
     following = iter(outcomes)
+    latest: MadangError | None = None
+    status = status_pb2.Status()
     for index, request_id in enumerate(posted.request_ids):
         result = add(request_id=request_id)
         outcome = posted.refused.get(index) or failed or next(following)
@@ -147,5 +192,7 @@ async def _response(posted: _Posted) -> pb.PostResponse:
             stamp.seconds, rest = divmod(outcome.created_at, 1_000_000)
             stamp.nanos = rest * 1000
         else:
-            result.error.CopyFrom(to_status(outcome))
+            if outcome is not latest:
+                latest, status = outcome, to_status(outcome)
+            result.error.CopyFrom(status)
     return response

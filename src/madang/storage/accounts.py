@@ -65,6 +65,13 @@ def users_page(connection: sa.Connection, after: int, size: int) -> list[User]:
     return [user_of(row) for row in connection.execute(query)]
 
 
+def message_rate(connection: sa.Connection, user_id: int) -> tuple[int, int]:
+    """What was set for a bot: messages a second, and at once; 0 for what was not."""
+    query = sa.select(users.c.message_rate, users.c.message_burst).where(users.c.user_id == user_id)
+    row = connection.execute(query).one_or_none()
+    return (0, 0) if row is None else (row[0] or 0, row[1] or 0)
+
+
 def add_session(transaction: Transaction, user_id: int, token_digest: bytes, device: str, expires_at: int) -> Session:
     """Insert a session."""
     values = {

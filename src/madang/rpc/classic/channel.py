@@ -13,6 +13,7 @@ from madang.rpc.classic.rooms import Rooms
 from madang.rpc.classic.roster import Guest, Roster
 from madang.rpc.interceptor import Context
 from madang.services.channel import ChannelService
+from madang.services.limits import Limiter
 from madang.services.streams import Streams
 
 
@@ -27,18 +28,21 @@ class ClassicChannel(ChannelServicer):
         channel: ChannelService,
         streams: Streams,
         clock: Callable[[], int],
+        limiter: Limiter,
     ) -> None:
         self._door = door
         self._roster = roster
         self._rooms = rooms
         self._channel = channel
-        self._relay = Relay(channel, streams)
+        self._relay = Relay(channel, streams, limiter)
         self._clock = clock
+        self._limiter = limiter
 
     async def TryChatSend(self, request: pb.Chat, context: Context) -> pb.Empty:
         """Store a text in the channel, for its members."""
         guest = self._caller(request.index, context)
         self._roster.act(guest, self._clock())
+        await self._limiter.pay_message(guest.session)
         await self._channel.send(guest.index, self._door.channel_id, request.text, None)
         return pb.Empty()
 

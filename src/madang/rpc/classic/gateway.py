@@ -31,6 +31,7 @@ from madang.rpc.classic.times import Times
 from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
 from madang.services.heartbeat import HeartbeatService
+from madang.services.limits import Limiter
 from madang.services.lobby import LobbyService
 from madang.services.streams import Streams
 
@@ -48,6 +49,7 @@ class Services:
     channel: ChannelService
     streams: Streams
     bus: Bus
+    limiter: Limiter
 
 
 class Gateway:
@@ -71,7 +73,7 @@ class Gateway:
         self._comings = Comings()
         self._doors = Doors(new_server, ports, self._serve_channel, lambda: where("lobby"))
         self._rooms = Rooms(services.lobby, self._roster, self._doors)
-        self._guests = Guests(self._roster, self._rooms, services.agent, services.heartbeat, clock)
+        self._guests = Guests(self._roster, self._rooms, services.agent, services.heartbeat, clock, services.limiter)
         services.bus.subscribe(SessionEnded, self._guests.on_session_ended)
         services.bus.subscribe(MembershipChanged, self._guests.on_membership)
         services.bus.subscribe(PresenceChanged, lambda event: self._comings.note(event.presences))
@@ -85,7 +87,7 @@ class Gateway:
                 return "Agent"
             case "heartbeat":
                 heartbeat = ClassicHeartbeat(
-                    self._roster, services.heartbeat, services.streams, self._times, self._clock
+                    self._roster, services.heartbeat, services.streams, self._times, self._clock, services.limiter
                 )
                 add_HeartbeatServicer_to_server(heartbeat, server)
                 return "Heartbeat"
@@ -120,9 +122,12 @@ class Gateway:
             services.streams,
             self._times,
             self._clock,
+            services.limiter,
         )
 
     def _serve_channel(self, door: Door) -> None:
         services = self._services
-        servicer = ClassicChannel(door, self._roster, self._rooms, services.channel, services.streams, self._clock)
+        servicer = ClassicChannel(
+            door, self._roster, self._rooms, services.channel, services.streams, self._clock, services.limiter
+        )
         add_ChannelServicer_to_server(servicer, door.server)

@@ -10,10 +10,12 @@ from contextlib import suppress
 from madang.core.errors import ChannelNotFound, HandleTaken
 from madang.core.events import MembershipChanged, SessionEnded
 from madang.core.models import LOBBY_ID, UserKind
+from madang.rpc.address import limit_key
 from madang.rpc.classic.rooms import Rooms
 from madang.rpc.classic.roster import Guest, Roster
 from madang.services.agent import AgentService
 from madang.services.heartbeat import HeartbeatService
+from madang.services.limits import Limiter
 
 DEVICE = "classic client"
 
@@ -28,17 +30,20 @@ class Guests:
         agent: AgentService,
         heartbeat: HeartbeatService,
         clock: Callable[[], int],
+        limiter: Limiter,
     ) -> None:
         self._roster = roster
         self._rooms = rooms
         self._agent = agent
         self._heartbeat = heartbeat
         self._clock = clock
+        self._limiter = limiter
         self._left: set[int] = set()
         self._swept = False
 
     async def login(self, host: str) -> Guest:
-        """A new guest, named for its index. Raises StorageUnavailable."""
+        """A new guest, named for its index. Raises RateLimited, StorageUnavailable."""
+        self._limiter.pay_guest(limit_key(host))
         signed_in = await self._agent.sign_in_guest(f"classic-{secrets.token_hex(4)}", DEVICE, UserKind.CLASSIC)
         index = signed_in.user.user_id
         with suppress(HandleTaken):  # by a guest who chose it; the made-up name does as well

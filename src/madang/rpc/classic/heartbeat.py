@@ -15,6 +15,7 @@ from madang.rpc.classic.roster import Guest, Roster
 from madang.rpc.classic.times import Times
 from madang.rpc.interceptor import Context
 from madang.services.heartbeat import HeartbeatService
+from madang.services.limits import Limiter
 from madang.services.streams import Streams
 
 _SECOND = 1_000_000
@@ -34,12 +35,14 @@ class ClassicHeartbeat(HeartbeatServicer):
         streams: Streams,
         times: Times,
         clock: Callable[[], int],
+        limiter: Limiter,
     ) -> None:
         self._roster = roster
         self._heartbeat = heartbeat
         self._streams = streams
         self._times = times
         self._clock = clock
+        self._limiter = limiter
 
     async def TryHeartbeat(  # type: ignore[override]  # a coroutine that writes, as grpc.aio allows
         self, request: pb.HeartbeatRequest, context: Context
@@ -49,7 +52,7 @@ class ClassicHeartbeat(HeartbeatServicer):
         end = _End()
         self._roster.begin_beat(guest)
         try:
-            with open_stream(self._streams, guest, end), self._heartbeat.held(guest.index):
+            with open_stream(self._streams, self._limiter, guest, end), self._heartbeat.held(guest.index):
                 while True:
                     await context.write(pb.HeartbeatReply(time=self._clock() // _SECOND))
                     await end.within(self._times.beat)

@@ -18,6 +18,7 @@ from madang.rpc.classic.roster import Guest, Roster
 from madang.rpc.classic.times import Times
 from madang.rpc.interceptor import Context
 from madang.services.channel import ChannelService
+from madang.services.limits import Limiter
 from madang.services.streams import Streams
 
 
@@ -34,21 +35,24 @@ class ClassicLobby(LobbyServicer):
         streams: Streams,
         times: Times,
         clock: Callable[[], int],
+        limiter: Limiter,
     ) -> None:
         self._roster = roster
         self._guests = guests
         self._commands = commands
         self._comings = comings
         self._channel = channel
-        self._relay = Relay(channel, streams)
+        self._relay = Relay(channel, streams, limiter)
         self._streams = streams
         self._times = times
         self._clock = clock
+        self._limiter = limiter
 
     async def TryChatSend(self, request: pb.Chat, context: Context) -> pb.Empty:
         """Store a text in the lobby, for everybody."""
         guest = self._caller(request.index, context)
         self._roster.act(guest, self._clock())
+        await self._limiter.pay_message(guest.session)
         await self._channel.send(guest.index, LOBBY_ID, request.text, None)
         return pb.Empty()
 
@@ -66,7 +70,7 @@ class ClassicLobby(LobbyServicer):
         guest = self._caller(request.index, context)
         feed = self._comings.open(guest.index)
         try:
-            with open_stream(self._streams, guest, feed.end):
+            with open_stream(self._streams, self._limiter, guest, feed.end):
                 await context.send_initial_metadata(())
                 async with aclosing(self._statuses(guest, feed)) as statuses:
                     async for status in statuses:
@@ -83,6 +87,7 @@ class ClassicLobby(LobbyServicer):
                 raise
             return failure()
         self._roster.act(guest, self._clock())
+        self._limiter.pay_change(guest.index)
         return await self._commands.run(guest, request.status, request.channel)
 
     async def TryUserExit(self, request: pb.UserRequest, context: Context) -> pb.StatusReply:

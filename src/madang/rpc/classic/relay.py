@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.core.errors import SessionRevoked
+from madang.rpc.address import limit_key
 from madang.rpc.classic.roster import Guest
 from madang.rpc.interceptor import Context
 from madang.services.channel import ChannelService
+from madang.services.limits import Limiter
 from madang.services.streams import End, Streams
 from madang.services.subscription import Subscription, Wanted
 from madang.v1 import channel_service_pb2, resources_pb2
@@ -20,13 +22,14 @@ Translate = Callable[[resources_pb2.Message], Reply | None]
 
 
 @contextmanager
-def open_stream(streams: Streams, guest: Guest, end: End) -> Iterator[None]:
+def open_stream(streams: Streams, limiter: Limiter, guest: Guest, end: End) -> Iterator[None]:
     """While this lasts, `end` is called when the user's session ends.
 
-    The streams of a user that said goodbye end without an error.
+    The streams of a user that said goodbye end without an error. Raises LimitReached.
     """
+    session_id = guest.session.session_id
     try:
-        with streams.open(guest.session.session_id, end):
+        with limiter.stream(session_id, limit_key(guest.host)), streams.open(session_id, end):
             yield
     except SessionRevoked:
         if not guest.said_goodbye:
@@ -36,8 +39,9 @@ def open_stream(streams: Streams, guest: Guest, end: End) -> Iterator[None]:
 class Relay:
     """Writes a channel's messages, from now on, to a classic stream. Each stream has a cursor of its own."""
 
-    def __init__(self, channel: ChannelService, streams: Streams) -> None:
+    def __init__(self, channel: ChannelService, streams: Streams, limiter: Limiter) -> None:
         self._channel = channel
+        self._limiter = limiter
         self._streams = streams
 
     async def run(
@@ -49,7 +53,7 @@ class Relay:
         """
         subscription = self._channel.subscribe(guest.index, Wanted(channel_ids=frozenset({channel_id})))
         try:
-            with open_stream(self._streams, guest, subscription.end):
+            with open_stream(self._streams, self._limiter, guest, subscription.end):
                 await _write(subscription, context, translate, greeting)
         finally:
             subscription.close()
