@@ -281,6 +281,7 @@ async def test_a_user_that_does_not_read_costs_a_cursor(tmp_path: Path) -> None:
     """Chats queued without bound for a user that does not read."""
     port = free_ports(1).first
     command = [sys.executable, "-m", "madang", "serve", "--data", str(tmp_path), "--listen", f"127.0.0.1:{port}"]
+    command.append("--no-limits")
     quiet = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
     try:

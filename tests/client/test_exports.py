@@ -8,8 +8,8 @@ from madang.core import errors
 
 NAMES = """Channel ChannelClosed ChannelInfo ChannelKind ChannelOpened ChannelReset Client ClientClosed Connected
 Connecting Content Disconnected Event Member Message MessageEvent Outgoing Presence PresenceChanged ReadMarkMoved
-Receipt SendState Sent Server ServerInfo Session StateError StateInUse Status TypingEvent User UserChanged UserKind
-connect"""
+Receipt SendDelayed SendState Sent Server ServerInfo Session StateError StateInUse Status TypingEvent User UserChanged
+UserKind connect"""
 
 
 def test_exports() -> None:

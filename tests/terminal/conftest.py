@@ -60,7 +60,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        options = ["--data", str(self.data), "--listen", self.target, "--no-classic"]
+        options = ["--data", str(self.data), "--listen", self.target, "--no-classic", "--no-limits"]
         self.process = subprocess.Popen([sys.executable, "-m", "madang", "serve", *options], stdout=subprocess.DEVNULL)
         eventually(self._listens, "the server listens")
 

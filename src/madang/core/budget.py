@@ -87,6 +87,7 @@ class Buckets:
         full_at = self._full_at.get(key)
         if full_at is None or full_at <= now:
             return 0
+        self._full_at.move_to_end(key)  # also for who is refused: coming back often must not get it forgotten
         return min(full_at - now, rate.burst * rate.interval)
 
     def _keep(self, key: Hashable, now: int, full_at: int) -> None:
@@ -136,8 +137,12 @@ class Allowances:
 
     def _recent(self, key: Hashable, now: int) -> list[int]:
         """The times within the period; those of a clock that has gone back since are now."""
+        times = self._times.get(key)
+        if times is None:
+            return []
+        self._times.move_to_end(key)
         since = now - self._allowance.period
-        return [min(time, now) for time in self._times.get(key, ()) if time > since]
+        return [min(time, now) for time in times if time > since]
 
 
 def _make_room(table: OrderedDict[Hashable, int], most: int, now: int) -> None:

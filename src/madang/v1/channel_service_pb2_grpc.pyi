@@ -43,7 +43,8 @@ class ChannelServiceStub:
     """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
     result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
     store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-    again.
+    again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
+    for google.rpc.RetryInfo, and go on from there.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_channel_service_pb2.GetMessageRequest, _channel_service_pb2.GetMessageResponse]
     """Gets one message."""
@@ -71,7 +72,8 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
     result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
     store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-    again.
+    again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
+    for google.rpc.RetryInfo, and go on from there.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_channel_service_pb2.GetMessageRequest, _channel_service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """Gets one message."""
@@ -108,7 +110,8 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
         result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
         store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-        again.
+        again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
+        for google.rpc.RetryInfo, and go on from there.
         """
 
     @_abc_1.abstractmethod
