@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where the other tests' packages are, as pytest has it too
+
 from .calls import Bad
 from .campaign import run
 

@@ -141,7 +141,7 @@ class Judge:
                 raise Bad(f"{given}: {code} without a reason: {error.details()}")
             self._count(given, code)
             return code
-        reasons = [info.reason for info in _infos(status)]
+        reasons: list[str] = [info.reason for info in _infos(status)]
         if len(reasons) != 1 or reasons[0] not in REASONS or reasons[0] == "INTERNAL":
             raise Bad(f"{given}: {code} with the reasons {reasons}: {status.message}")
         self._count(given, reasons[0])
@@ -163,7 +163,7 @@ class Judge:
             raise Bad(f"{given}: the answer tells of the server's directories: {said!r}")
 
 
-def _infos(status: Any) -> list[error_details_pb2.ErrorInfo]:
+def _infos(status: Any) -> list[Any]:
     found = []
     for detail in status.details:
         info = error_details_pb2.ErrorInfo()
@@ -191,10 +191,9 @@ async def make(channel: grpc.aio.Channel, given: Input, token: str, judge: Judge
 
 
 async def _stream(channel: grpc.aio.Channel, given: Input, metadata: Any, sends_many: bool, judge: Judge) -> None:
-    if sends_many:
-        call: Any = channel.stream_stream(given.path, None, None)(iter(given.bodies), metadata=metadata)
-    else:
-        call = channel.unary_stream(given.path, None, None)(given.bodies[0], metadata=metadata)
+    many: Any = channel.stream_stream(given.path, None, None)
+    one: Any = channel.unary_stream(given.path, None, None)
+    call = many(iter(given.bodies), metadata=metadata) if sends_many else one(given.bodies[0], metadata=metadata)
     try:
         heard = False
         while True:

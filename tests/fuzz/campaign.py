@@ -9,15 +9,15 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import grpc
+from faults.process import ServerProcess, command, environment, free_port
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from madang.classic import client_to_agent_pb2 as classic
 from madang.v1 import agent_service_pb2 as pb
-from tests.faults.process import ServerProcess, command, environment, free_port
 
 from . import wire
 from .calls import LEAKS, METHODS, Bad, Input, Judge, inputs, make
@@ -134,11 +134,11 @@ class Campaign:
             if not self._tokens[who]:
                 request = pb.SignInRequest(guest=pb.GuestCredential(handle=who)).SerializeToString()
                 path = "/madang.v1.AgentService/SignIn"
-                made = self._channels[0].unary_unary(path, None, pb.SignInResponse.FromString)
+                made: Any = self._channels[0].unary_unary(path, None, pb.SignInResponse.FromString)
                 self._tokens[who] = (await made(request)).token
         if not self._index:
-            made = self._channels[0].unary_unary("/Agent/TryLogin", None, classic.LoginReply.FromString)
-            self._index = (await made(classic.LoginRequest().SerializeToString())).index
+            login: Any = self._channels[0].unary_unary("/Agent/TryLogin", None, classic.LoginReply.FromString)
+            self._index = (await login(classic.LoginRequest().SerializeToString())).index
 
     def page(self) -> str:
         """What was tried, and what came of it."""

@@ -6,9 +6,8 @@ import asyncio
 import struct
 from contextlib import suppress
 
+from faults import raw
 from hypothesis import strategies as st
-
-from tests.faults import raw
 
 PATIENCE = 0.05
 """For how long an answer is read, seconds."""

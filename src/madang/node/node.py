@@ -116,7 +116,7 @@ class Node:
         self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
         self._agent = AgentService(store, self._bus, now)
         self._heartbeat = HeartbeatService(self._bus, now)
-        self._lobby = LobbyService(store)
+        self._lobby = LobbyService(store, settings.limits)
         self._channel = ChannelService(store, self._bus, self._hub)
         if settings.classic:
             self._classic = self._gateway()

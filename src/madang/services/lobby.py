@@ -13,11 +13,12 @@ from madang.core.errors import (
     UserNotFound,
 )
 from madang.core.events import MembershipChanged
+from madang.core.limits import Limits
 from madang.core.models import LOBBY_ID, Channel, Content, Member, User
 from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
 from madang.core.text import check_channel_name, check_topic, fold
-from madang.services import posting
+from madang.services import bounds, posting
 from madang.storage import accounts, directory
 from madang.storage.errors import NotUnique
 from madang.storage.store import Store
@@ -32,8 +33,9 @@ Entry = tuple[Channel, Member | None]
 class LobbyService:
     """Create, find, join and leave channels; find people."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Limits | None = None) -> None:
         self._store = store
+        self._limits = limits
 
     async def create(self, user_id: int, name: str, topic: str, request_id: bytes | None) -> Channel:
         """Make a channel with the user in it.
@@ -41,7 +43,7 @@ class LobbyService:
         Raises NameNotAllowed, TextNotAllowed, ChannelNameTaken.
         """
         check_topic(topic)
-        return await self._store.write(_create, user_id, check_channel_name(name), topic, request_id)
+        return await self._store.write(_create, self._limits, user_id, check_channel_name(name), topic, request_id)
 
     async def get(self, user_id: int, channel_id: int) -> Entry:
         """A channel and the user's place in it. Raises ChannelNotFound."""
@@ -78,7 +80,7 @@ class LobbyService:
 
     async def join(self, user_id: int, channel_id: int) -> tuple[Channel, Member]:
         """Join a channel. Repeating it changes nothing."""
-        return await self._store.write(_join, user_id, channel_id)
+        return await self._store.write(_join, self._limits, user_id, channel_id)
 
     async def leave(self, user_id: int, channel_id: int) -> None:
         """Leave a channel. Repeating it changes nothing."""
@@ -138,15 +140,19 @@ def _place(transaction: Transaction, user_id: int, channel_id: int, action: Acti
     return channel, member
 
 
-def _create(transaction: Transaction, user_id: int, name: str, topic: str, request_id: bytes | None) -> Channel:
+def _create(
+    transaction: Transaction, limits: Limits | None, user_id: int, name: str, topic: str, request_id: bytes | None
+) -> Channel:
     if request_id is not None:
         earlier = directory.get_by_request(transaction.connection, user_id, request_id)
         if earlier is not None:
             return earlier  # whatever it is called by now
+    bounds.require_own(transaction, limits, user_id)
     try:
         channel = directory.create(transaction, name, topic, user_id, request_id)
     except NotUnique:
         raise ChannelNameTaken(name=name) from None
+    bounds.require_place(transaction, limits, channel.channel_id, user_id)
     return _enter(transaction, channel, user_id)[0]
 
 
@@ -158,11 +164,12 @@ def _enter(transaction: Transaction, channel: Channel, user_id: int) -> tuple[Ch
     return entered or channel, member
 
 
-def _join(transaction: Transaction, user_id: int, channel_id: int) -> tuple[Channel, Member]:
+def _join(transaction: Transaction, limits: Limits | None, user_id: int, channel_id: int) -> tuple[Channel, Member]:
     found, member = directory.place(transaction.connection, channel_id, user_id)
     if found is not None and member is not None:
         return found, member
     channel, _ = _place(transaction, user_id, channel_id, Action.JOIN)
+    bounds.require_place(transaction, limits, channel_id, user_id)
     return _enter(transaction, channel, user_id)
 
 
