@@ -49,6 +49,10 @@ class ChannelService:
             raise appended
         return appended
 
+    def is_behind(self) -> bool:
+        """Whether more is stored than can be delivered now."""
+        return self._hub.is_behind()
+
     def post(self, drafts: Sequence[Draft]) -> asyncio.Future[list[Appended]]:
         """Store messages whose texts were checked; see `Writer.append`."""
         return self._store.append(drafts)
