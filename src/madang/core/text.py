@@ -9,6 +9,7 @@ from madang.core.errors import NameNotAllowed, TextNotAllowed
 
 MAX_TEXT_BYTES = 16 * 1024
 MAX_TOPIC = 256
+MAX_REASON = 256
 MAX_HANDLE = 32
 MAX_CHANNEL_NAME = 64
 
@@ -52,6 +53,15 @@ def check_topic(topic: str) -> None:
     found = _CONTROL_OR_BREAK.search(topic)
     if found:
         raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a topic is one line without control characters")
+
+
+def check_reason(reason: str) -> None:
+    """Raise TextNotAllowed unless the reason is one line of at most 256 characters. It may be empty."""
+    if len(reason) > MAX_REASON:
+        raise TextNotAllowed(problem=f"is longer than {MAX_REASON} characters")
+    found = _CONTROL_OR_BREAK.search(reason)
+    if found:
+        raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a reason is one line without control characters")
 
 
 def check_handle(handle: str) -> str:

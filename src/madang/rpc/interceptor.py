@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from madang.core.errors import Internal, MadangError, MalformedRequest, TokenMissing
-from madang.core.models import Session
+from madang.core.models import Actor, Session
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
 from madang.services.agent import AgentService
@@ -38,6 +38,12 @@ _log = logging.getLogger("madang.rpc")
 def caller() -> Session:
     """The session of the call that is being served."""
     return _session.get()
+
+
+def actor() -> Actor:
+    """Who asks for the call that is being served."""
+    session = _session.get()
+    return Actor(session.user_id, session.session_id, session.role)
 
 
 class _Malformed:
