@@ -130,6 +130,15 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*hosts, *(str(address) for address in extension.get_values_for_type(x509.IPAddress)))
 
 
+def first_name(chain: bytes) -> str:
+    """A name that a certificate is for; empty when it has none, or is none."""
+    try:
+        names = names_of(x509.load_pem_x509_certificates(chain)[0])
+    except (ValueError, UnsupportedAlgorithm):
+        return ""
+    return next((name.replace("*", "any", 1) for name in names), "")
+
+
 def read_file(path: Path) -> bytes:
     """A small file's bytes. Raises CertificateError."""
     try:
