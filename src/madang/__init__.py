@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from madang.client.home import StateError, StateInUse
     from madang.client.outgoing import Outgoing, Receipt, SendState
+    from madang.client.tls import ServerNotTrusted, Tls
     from madang.client.transport import ServerInfo
     from madang.core.errors import (
         AccountBanned,
@@ -120,6 +121,7 @@ _HOMES = {
     "madang.core.models": "AuditEvent Ban Channel ChannelKind ChannelRole Content "
     "Invite Member Message Registration Report Scope ServerRole Session User UserKind",
     "madang.core.presence": "Presence Status",
+    "madang.client.tls": "ServerNotTrusted Tls",
     "madang.node.embed": "Server",
 }
 """Where the names are; all others are errors."""
@@ -200,6 +202,7 @@ __all__ = [
     "Server",
     "ServerDraining",
     "ServerInfo",
+    "ServerNotTrusted",
     "ServerRole",
     "ServerUnreachable",
     "Session",
@@ -212,6 +215,7 @@ __all__ = [
     "Status",
     "StorageUnavailable",
     "TextNotAllowed",
+    "Tls",
     "TokenInvalid",
     "TokenMissing",
     "TypingEvent",

@@ -16,6 +16,7 @@ from madang.client.home import Home
 from madang.client.known import ChannelRef
 from madang.client.session import SignedIn, Wish, sign_in
 from madang.client.store import Post
+from madang.client.tls import Tls, secure, wanted
 from madang.client.transport import Transport
 from madang.core.errors import MadangError, ServerUnreachable
 
@@ -33,6 +34,7 @@ class Options:
     channels: tuple[ChannelRef, ...]
     live: bool
     timeout: float
+    tls: Tls | None = None
 
 
 class Connecting:
@@ -67,6 +69,7 @@ def connect(
     channels: Iterable[ChannelRef] | None = None,
     live: bool = True,
     timeout: float = 10.0,
+    tls: Tls | bool | None = None,
 ) -> Connecting:
     """Sign in at a server, and stay connected: `async with madang.connect(…) as client`, or `await madang.connect(…)`.
 
@@ -81,20 +84,29 @@ def connect(
     channels: read only these channels. Default: all of the user's, those that it joins later too.
     live: have a live stream at all; scripts that only send or look up need none.
     timeout: seconds to make the first connection in. Later ones are tried for ever.
+    tls: True for TLS with the authorities that gRPC knows, False for plain text, a Tls for a private authority, a pin
+        or a certificate of the client's own. Default: TLS, but plain text to a server on this machine.
 
     When it is done, everything that happens from then on (or from the positions in `state`) is in `client.events()`.
 
-    Raises ServerUnreachable; Unauthenticated when `token` is not good; ChannelNotFound and NotAMember for `channels`;
-    StateInUse, or another StateError, or OSError, for `state`.
+    Raises ServerUnreachable; ServerNotTrusted when the certificate is not the pinned one; Unauthenticated when `token`
+    is not good; ChannelNotFound and NotAMember for `channels`; StateInUse, or another StateError, or OSError, for
+    `state`; OSError for the files of `tls`.
     """
-    return Connecting(Options(target, handle, token, state, device, presence, tuple(channels or ()), live, timeout))
+    only = tuple(channels or ())
+    secured = wanted(tls, target)
+    return Connecting(Options(target, handle, token, state, device, presence, only, live, timeout, secured))
 
 
 async def _open(options: Options) -> Client:
     home = await Home.open(options.state)
-    transport = Transport(options.target)
+    deadline = time.monotonic() + options.timeout
     try:
-        deadline = time.monotonic() + options.timeout
+        transport = Transport(options.target, await secure(options.tls, options.target, deadline))
+    except BaseException:
+        await home.close()
+        raise
+    try:
         wish = Wish(options.handle, options.token, options.device, await home.credentials())
         signed = await _first_contact(transport, wish, deadline)
         left = await home.store.outbox()

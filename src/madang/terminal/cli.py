@@ -15,6 +15,7 @@ from typing import NoReturn, TypeAlias
 
 from madang.core.errors import MadangError
 from madang.node.command import add_parser as add_serve
+from madang.node.operating import add_parsers as add_operating
 from madang.terminal.exits import CommandError, Exit, code_of, epilog, explain
 from madang.terminal.options import add_common
 from madang.terminal.output import give_up_stdout, print_error, set_up
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_common(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     add_serve(commands)
+    add_operating(commands)
     _add(commands, "console", "talk, in line mode", "console:console", " /help in it lists what you can type.")
     _add_send(commands)
     _add_tail(commands)
