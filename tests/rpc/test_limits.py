@@ -92,7 +92,9 @@ LIMITS = [
     Limit("BatchGetUsers", "user_ids", {}, ([[1], [1] * 1000], [[], [1] * 1001])),
     Limit("ListUsers", "page_size", {}, PAGE_SIZE),
     Limit("ListUsers", "page_token", {}, PAGE_TOKEN),
-    Limit("OpenDirectChannel", "user_ids", {}, ([[999], list(range(901, 909))], [[], list(range(901, 910)), [9, 9], [0]])),
+    Limit(
+        "OpenDirectChannel", "user_ids", {}, ([[999], list(range(901, 909))], [[], list(range(901, 910)), [9, 9], [0]])
+    ),
     *(
         limit
         for method, rest in TARGETED.items()
