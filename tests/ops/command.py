@@ -24,11 +24,11 @@ class Ended:
     err: str
 
 
-async def madang(*line: str | Path, most_bytes: int | None = None, **variables: str) -> Ended:
-    """Run a command in a process of its own. `most_bytes`: no file of its may become larger."""
+async def madang(*line: str | Path, limit: str = "", **variables: str) -> Ended:
+    """Run a command in a process of its own. `limit`: what the shell's ulimit is given first."""
     argv = [sys.executable, "-m", "madang", *map(str, line)]
-    if most_bytes is not None:
-        argv = ["sh", "-c", f'ulimit -f {most_bytes // 512}; exec "$@"', "sh", *argv]
+    if limit:
+        argv = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *argv]
     process = await asyncio.create_subprocess_exec(
         *argv,
         env=environment() | variables,

@@ -162,7 +162,7 @@ async def test_full_disk_by_limit(data: Path, tmp_path: Path, empty: bool) -> No
     if empty:
         (tmp_path / "backup").mkdir()
     before = names(tmp_path)
-    ended = await madang("backup", tmp_path / "backup", "--data", data, most_bytes=64 * 1024)
+    ended = await madang("backup", tmp_path / "backup", "--data", data, limit="-f 128")
     assert ended.code == 1
     assert "the backup was not made" in ended.err
     assert names(tmp_path) == before
@@ -188,7 +188,7 @@ async def test_full_disk(data: Path, tmp_path: Path) -> None:
 
 async def test_full_disk_while_putting_it_back(data: Path, tmp_path: Path) -> None:
     backup(data, tmp_path / "backup")
-    ended = await madang("restore", tmp_path / "backup", "--data", tmp_path / "again", most_bytes=64 * 1024)
+    ended = await madang("restore", tmp_path / "backup", "--data", tmp_path / "again", limit="-f 128")
     assert ended.code == 1
     assert set(names(tmp_path / "again")) <= {"madang.lock"}, "no half database"
     restore(tmp_path / "backup", tmp_path / "again")

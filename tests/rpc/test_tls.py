@@ -10,6 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -33,7 +34,7 @@ def pair(tmp_path: Path) -> Files:
 
 
 @asynccontextmanager
-async def serving(files: Files, **more: object) -> AsyncIterator[Server]:
+async def serving(files: Files, **more: Any) -> AsyncIterator[Server]:
     """A server with TLS."""
     async with Server(tls_cert=files.cert, tls_key=files.key, drain=0.2, **more) as server:
         yield server
@@ -158,11 +159,14 @@ async def test_exchanged_under_open_streams(pair: Files, tmp_path: Path) -> None
         with pytest.raises(madang.ServerNotTrusted):
             await talk(server, madang.Tls(pin=first))
         sequence = await talk(server, madang.Tls(pin=second.fingerprint))
-        said = lambda: [each for each in events if isinstance(each, madang.MessageEvent)]  # noqa: E731
-        await eventually(lambda: any(each.message.sequence == sequence for each in said()), "the stream lives on")
+        await eventually(lambda: sequence in _said(events), "the stream lives on")
         assert not [each for each in events if isinstance(each, madang.Disconnected)]
         assert (await reader.send("lobby", "I am still here")).sequence > sequence
         reading.cancel()
+
+
+def _said(events: list[madang.Event]) -> list[int]:
+    return [event.message.sequence for event in events if isinstance(event, madang.MessageEvent)]
 
 
 async def _collect(client: madang.Client, events: list[madang.Event]) -> None:
