@@ -51,7 +51,7 @@ async def _serve(settings: Settings) -> None:
     node = Node(settings)
     await node.start()
     tuning.after_start()
-    print(_greeting(node), flush=True)
+    print(_greeting(node, await node.first_invite()), flush=True)
     reloading = asyncio.create_task(_reload(node, hang_up), name="madang-reload")
     await stopping.wait()
     reloading.cancel()
@@ -72,7 +72,7 @@ async def _reload(node: Node, hang_up: asyncio.Event) -> None:
         await node.reload()
 
 
-def _greeting(node: Node) -> str:
+def _greeting(node: Node, invite: str | None) -> str:
     how = " with TLS" if node.fingerprint else ""
     lines = [f"madang: listening on {node.listen}{how}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
@@ -80,6 +80,9 @@ def _greeting(node: Node) -> str:
         lines.append(f"        certificate (SHA-256): {node.fingerprint}")
     server = "" if node.listen.port == 50050 else f" --server {node.listen}"
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
+    if invite is not None:
+        lines.append(f"        become the owner:  {_command()} register --server {node.listen} --invite {invite}")
+        lines.append("        (good once, for a day; each start makes a new one until there is an owner)")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
 

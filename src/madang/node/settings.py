@@ -105,6 +105,15 @@ class Settings:
     registration: Registration = Registration.INVITE
     """How one gets an account."""
 
+    password_time: int = 3
+    """How often a password's hash (Argon2id) passes over its memory. A change is made up for as people sign in."""
+
+    password_memory: int = 64 * 1024
+    """How much memory it takes, KiB; at least 8 for each lane."""
+
+    password_lanes: int = 4
+    """How many lanes it has."""
+
     classic: bool | None = None
     """Whether the classic contract is served; None: when every address is loopback. See `serves_classic`."""
 
@@ -134,6 +143,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         self._check_tls()
+        if self.password_time < 1 or self.password_lanes < 1 or self.password_memory < 8 * self.password_lanes:
+            raise SettingError("password_time and password_lanes are at least 1, password_memory 8 for each lane")
         own = self.addresses
         fixed = [address for address in own if address.port]
         if len(fixed) != len(set(fixed)):
