@@ -8,7 +8,8 @@ from madang.core import errors
 
 NAMES = """Channel ChannelClosed ChannelInfo ChannelKind ChannelOpened ChannelReset Client ClientClosed Connected
 Connecting Content Disconnected Event Member Message MessageEvent Outgoing Presence PresenceChanged ReadMarkMoved
-Receipt SendState Sent Server ServerInfo ServerNotTrusted Session StateError StateInUse Status Tls TypingEvent User UserChanged UserKind
+Receipt SendState Sent Server ServerInfo ServerNotTrusted
+Session StateError StateInUse Status Tls TypingEvent User UserChanged UserKind
 connect"""
 
 
