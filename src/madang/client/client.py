@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Literal
 
@@ -167,6 +167,13 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
     async def name(self, user_id: int) -> str:
         """A user's handle, as it was last seen. Raises UserNotFound."""
         return await self._directory.name(user_id)
+
+    async def handles(self, user_ids: Iterable[int]) -> dict[int, str]:
+        """The handles of users, by id; ids that are nobody's are left out."""
+        wanted = set(user_ids)
+        await self._directory.meet(wanted)
+        known = self._directory.known
+        return {user_id: known.user(user_id).handle for user_id in wanted if known.has_user(user_id)}
 
     async def presences(self) -> list[Presence]:
         """Everyone who is here, by user id."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from madang.terminal.places import (
     DEFAULT_SERVER,
     checked_handle,
     server_address,
+    signed_in_name,
     state_base,
     state_folder,
     system_handle,
@@ -38,6 +39,12 @@ class Options:
     """Where this user of this server is kept; None: nowhere, everything ends with the command."""
     timeout: float
     """Seconds to wait for the server's answer."""
+    base: Path = Path()
+    """Where all users of all servers are kept."""
+    token: str | None = field(default=None, repr=False)
+    """A token from the environment, for bots and scripts: it is used in place of what is kept."""
+    keyring: bool = True
+    """Whether tokens may go to the system's keyring."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -47,16 +54,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--server",
         metavar="HOST:PORT",
-        type=_checked(server_address),
+        type=checked(server_address),
         default=absent,
         help=f"the server; environment: MADANG_SERVER; default: {DEFAULT_SERVER}",
     )
     group.add_argument(
         "--name",
         metavar="HANDLE",
-        type=_checked(checked_handle),
+        type=checked(checked_handle),
         default=absent,
-        help="who you are; environment: MADANG_NAME; default: your name on this computer",
+        help="who you are; environment: MADANG_NAME; default: who signed in last, else your name on this computer",
     )
     group.add_argument(
         "--state",
@@ -72,20 +79,38 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_checked(_seconds),
+        type=checked(_seconds),
         default=absent,
         help=f"how long to wait for an answer; default: {DEFAULT_TIMEOUT:g}",
     )
 
 
 def read_options(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Options:
-    """The common options: from the command line, else the environment, else the defaults."""
+    """The common options: from the command line, else the environment, else the defaults.
+
+    MADANG_TOKEN is a secret, and so has no option: a command line can be read by every user of the computer.
+    """
     given = vars(arguments)
     server = given.get("server") or _from(environment, "MADANG_SERVER", server_address) or DEFAULT_SERVER
-    name = given.get("name") or _from(environment, "MADANG_NAME", checked_handle) or system_handle()
-    base = given.get("state") or _from(environment, "MADANG_STATE", Path) or state_base()
-    folder = None if given.get("ephemeral") else state_folder(base.expanduser(), server, name)
-    return Options(server, name, folder, given.get("timeout", DEFAULT_TIMEOUT))
+    base = (given.get("state") or _from(environment, "MADANG_STATE", Path) or state_base()).expanduser()
+    name = given.get("name") or _from(environment, "MADANG_NAME", checked_handle)
+    name = name or signed_in_name(base, server) or system_handle()
+    return Options(
+        server,
+        name,
+        folder=None if given.get("ephemeral") else state_folder(base, server, name),
+        timeout=given.get("timeout", DEFAULT_TIMEOUT),
+        base=base,
+        token=environment.get("MADANG_TOKEN") or None,
+        keyring=environment.get("MADANG_KEYRING", "").lower() not in ("off", "no", "0"),
+    )
+
+
+def as_name(options: Options, name: str) -> Options:
+    """The options of another user of the same server. Raises CommandError where there is no place to keep it."""
+    if options.folder is None:
+        raise CommandError("with --ephemeral nothing is kept, so nobody can sign in", Exit.USAGE)
+    return replace(options, name=name, folder=state_folder(options.base, options.server, name), token=None)
 
 
 def _from(environment: Mapping[str, str], variable: str, read: Callable[[str], T]) -> T | None:
@@ -108,7 +133,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
+def checked(read: Callable[[str], T]) -> Callable[[str], T]:
     """`read` as argparse wants it: with the reason in the error message."""
 
     def convert(text: str) -> T:
