@@ -19,9 +19,11 @@ from madang.core.models import LOBBY_ID, Changes, Content, Draft, Message
 from madang.services import posting
 from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
+from madang.services.front import Entrance, Front
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.lobby import LobbyService
+from madang.services.passwords import Cost
 from madang.services.streams import Streams
 from madang.services.subscription import Subscription, Wanted
 from madang.storage import directory, messages
@@ -32,6 +34,10 @@ from madang.wire.batches import encode_changes
 
 PATIENCE = 20.0
 """Seconds in which whatever is waited for has to happen; far more than it takes."""
+
+
+CHEAP = Cost(time=1, memory=8, parallelism=1)
+"""What a password costs to hash in tests."""
 
 
 class Clock:
@@ -104,6 +110,7 @@ class Parts:
     heartbeat: HeartbeatService
     lobby: LobbyService
     channel: ChannelService
+    front: Front
 
     async def room(self, owner: int, *others: int, name: str = "kitchen") -> int:
         """A new channel with these members; its id."""
@@ -124,7 +131,9 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts(path: Path, *, bus: LocalBus | None = None, rest: float = 0.0) -> AsyncIterator[Parts]:
+async def parts(
+    path: Path, *, bus: LocalBus | None = None, rest: float = 0.0, entrance: Entrance | None = None
+) -> AsyncIterator[Parts]:
     """The services over a store in the directory, put together as a node does it."""
     bus, clock = bus or LocalBus(), Clock()
 
@@ -139,16 +148,18 @@ async def parts(path: Path, *, bus: LocalBus | None = None, rest: float = 0.0) -
     streams, hub = Streams(bus), Hub(bus, rest)
     async with opened(path, committed, clock, hub.is_behind) as store:
         hub.use(store)
+        front = Front(store, bus, clock, entrance or Entrance(cost=CHEAP))
         yield Parts(
             clock,
             store,
             bus,
             hub,
             streams,
-            AgentService(store, bus, clock),
+            front.agent,
             HeartbeatService(bus, clock),
             LobbyService(store),
             ChannelService(store, bus, hub),
+            front,
         )
 
 

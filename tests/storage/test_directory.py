@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from support import Clock, archive
+from support import archive
 
 from madang.core.models import LOBBY_ID, Member, UserKind
 from madang.storage import accounts, directory
@@ -56,27 +56,6 @@ async def test_channel_names_and_creation_keys_are_unique(store: Store) -> None:
     assert await store.write(make, "cellar", 1, None)
     assert await store.write(make, "attic", 1, None)
     assert not await store.write(make, "Lobby", 1, None)
-
-
-async def test_a_session_is_found_by_its_digest_and_revoked_once(store: Store, clock: Clock) -> None:
-    session = await store.write(accounts.add_session, 7, b"d" * 32, "phone", clock.now + 10)
-    assert await store.read(accounts.session_by_digest, b"d" * 32) == session
-    assert await store.read(accounts.session_by_digest, b"e" * 32) is None
-    first = clock.now
-    await store.write(accounts.revoke_session, session.session_id)
-    clock.pass_seconds(5)
-    await store.write(accounts.revoke_session, session.session_id)
-    found = await store.read(accounts.session_by_digest, b"d" * 32)
-    assert found is not None
-    assert found.revoked_at == first
-
-
-async def test_the_use_of_sessions_is_noted(store: Store) -> None:
-    sessions = [await store.write(accounts.add_session, 7, bytes([n]) * 32, "", 10) for n in range(3)]
-    used = {sessions[0].session_id: (20, 30), sessions[2].session_id: (21, 31)}
-    await store.write(accounts.touch_sessions, used)
-    found = [await store.read(accounts.session_by_digest, bytes([n]) * 32) for n in range(3)]
-    assert [(one.used_at, one.expires_at) for one in found if one] == [(20, 30), (sessions[1].used_at, 10), (21, 31)]
 
 
 async def test_how_far_one_had_read_outlives_the_membership(store: Store, room: Room) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from madang.core.models import Changes, User
+from madang.core.models import Changes, ServerRole, User
 from madang.core.presence import Presence
 
 
@@ -43,6 +43,21 @@ class UserChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerRoleChanged:
+    """A user may do more, or less, on this server: what is known of its sessions has to follow."""
+
+    user_id: int
+    role: ServerRole
+
+
+@dataclass(frozen=True, slots=True)
+class TextsErased:
+    """Texts are gone from the store: whoever keeps copies of a channel's latest changes has to let go of them."""
+
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TypingStarted:
     """A user is writing in a channel."""
 
@@ -67,10 +82,18 @@ class ChannelChanged:
     segment: bytes
 
 
-Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged
+Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | ServerRoleChanged | TextsErased
 """What a transaction leaves for the others to know."""
 
 BusEvent = (
-    ChannelChanged | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | TypingStarted | PresenceChanged
+    ChannelChanged
+    | MembershipChanged
+    | SessionEnded
+    | ReadMarkMoved
+    | UserChanged
+    | ServerRoleChanged
+    | TextsErased
+    | TypingStarted
+    | PresenceChanged
 )
 """What travels over the bus."""

@@ -102,7 +102,7 @@ _ALLOWED = {
 }
 
 
-def require(method: str, role: ServerRole, scopes: Collection[Scope] | None) -> None:
+def require(method: str, role: ServerRole, scopes: Scope | Collection[Scope] | None) -> None:
     """Raise NotPermitted or ScopeMissing unless a session may call the method.
 
     `scopes`: what the session's token is good for; None for everything.

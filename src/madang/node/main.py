@@ -54,7 +54,7 @@ async def _serve(settings: Settings) -> None:
     node = Node(settings)
     await node.start()
     tuning.after_start()
-    print(_greeting(node), flush=True)
+    print(_greeting(node, await node.first_invite()), flush=True)
     await stopping.wait()
     print("madang: shutting down", flush=True)
     try:
@@ -66,11 +66,14 @@ async def _serve(settings: Settings) -> None:
     print("madang: everything is stored; good-bye", flush=True)
 
 
-def _greeting(node: Node) -> str:
+def _greeting(node: Node, invite: str | None) -> str:
     lines = [f"madang: listening on {node.listen}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
     server = "" if node.listen.port == 50050 else f" --server {node.listen}"
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
+    if invite is not None:
+        lines.append(f"        become the owner:  {_command()} register --server {node.listen} --invite {invite}")
+        lines.append("        (good once, for a day; each start makes a new one until there is an owner)")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
 

@@ -26,11 +26,12 @@ from madang.rpc.interceptor import ContractInterceptor
 from madang.rpc.lobby import LobbyServicer
 from madang.rpc.validation import Contract
 from madang.services import posting
-from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
+from madang.services.front import Entrance, Front
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.lobby import LobbyService
+from madang.services.passwords import Cost
 from madang.services.streams import Streams
 from madang.storage.store import Store, open_store
 from madang.v1 import channel_service_pb2
@@ -84,6 +85,10 @@ class Node:
             await self._stack.aclose()
             raise
 
+    async def first_invite(self) -> str | None:
+        """A new invite for the first owner; None when there is an owner. See AccountService."""
+        return await self._front.accounts.first_invite()
+
     async def stop(self) -> None:
         """Shut down in order: no new sends, streams told to come back, calls under way finished, everything stored."""
         draining = ServerDraining(retry_after=COME_BACK_AFTER)
@@ -106,7 +111,9 @@ class Node:
         self._stack.push_async_callback(_finish, writer)
         self._stack.callback(store.drain)
         self._hub.use(store)
-        self._agent = AgentService(store, self._bus, now)
+        cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
+        self._front = Front(store, self._bus, now, Entrance(settings.registration, settings.lets_guests_in, cost))
+        self._agent = self._front.agent
         self._heartbeat = HeartbeatService(self._bus, now)
         self._lobby = LobbyService(store)
         self._channel = ChannelService(store, self._bus, self._hub)
@@ -114,6 +121,8 @@ class Node:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
+        erasing = asyncio.create_task(_once(self._front.deletion.go_on), name="madang-erase")
+        self._stack.push_async_callback(_cancel, erasing)
         for name, action, interval in self._chores():
             task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
             self._stack.push_async_callback(_cancel, task)
@@ -168,7 +177,8 @@ class Node:
             if address is not None:
                 own[name] = await listener.start(address)
         facts = ServerFacts(version("madang"), store.store_id, **{name: str(where) for name, where in own.items()})
-        add_AgentServiceServicer_to_server(AgentServicer(self._agent, facts), shared.grpc)
+        agent = AgentServicer(self._front, facts, self._streams)
+        add_AgentServiceServicer_to_server(agent, shared.grpc)
         shared.serves("madang.v1.AgentService")
         self._add_classic("agent", shared)
         self.addresses = {"agent": await shared.start(settings.listen), **own}
@@ -211,6 +221,14 @@ class Node:
 
     async def _expire(self) -> None:
         self._heartbeat.expire()
+
+
+async def _once(action: Callable[[], Awaitable[None]]) -> None:
+    """Do something that was left over. What fails is logged, and tried again at the next start."""
+    try:
+        await action()
+    except MadangError as error:
+        _log.warning("left over: %s", error)
 
 
 async def _every(interval: float, action: Callable[[], Awaitable[None]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from madang.core.models import Registration
 from madang.rpc.classic.times import Times
 
 DEFAULT_PORT = 50050
@@ -78,6 +79,21 @@ class Settings:
     channel: Address | None = None
     """An address of its own for ChannelService."""
 
+    registration: Registration = Registration.INVITE
+    """How one gets an account: with an invite, anyone, or nobody but the first owner."""
+
+    guests: bool | None = None
+    """Whether guests are let in, who have no account. None: when every address is a loopback one."""
+
+    password_time: int = 3
+    """How often a password's hash (Argon2id) passes over its memory. A change is made up for as people sign in."""
+
+    password_memory: int = 64 * 1024
+    """How much memory it takes, KiB; at least 8 for each lane."""
+
+    password_lanes: int = 4
+    """How many lanes it has."""
+
     classic: bool = True
     """Whether the classic contract is served."""
 
@@ -106,6 +122,8 @@ class Settings:
                     f"{address} is not a loopback address. This version has no TLS and no passwords yet: it listens on "
                     "localhost only. Reach it from elsewhere through an SSH tunnel."
                 )
+        if self.password_time < 1 or self.password_lanes < 1 or self.password_memory < 8 * self.password_lanes:
+            raise SettingError("password_time and password_lanes are at least 1, password_memory 8 for each lane")
         own = [address for address in (self.listen, self.heartbeat, self.lobby, self.channel) if address is not None]
         fixed = [address for address in own if address.port]
         if len(fixed) != len(set(fixed)):
@@ -113,3 +131,11 @@ class Settings:
         for name in ("pace", "drain", "keepalive", "keepalive_timeout"):
             if getattr(self, name) < 0:
                 raise SettingError(f"{name} must not be negative")
+
+    @property
+    def lets_guests_in(self) -> bool:
+        """Whether guests are let in, decided."""
+        if self.guests is not None:
+            return self.guests
+        addresses = (self.listen, self.heartbeat, self.lobby, self.channel)
+        return all(address is None or address.is_loopback for address in addresses)

@@ -1,4 +1,6 @@
-"""What every call of `madang.v1` passes through: decode, validate, authenticate, and turn errors into statuses."""
+"""What every call of `madang.v1` passes through: decode, authenticate, ask who may call it, validate; and turn errors
+into statuses.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,10 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from madang.core import rights
 from madang.core.errors import Internal, MadangError, MalformedRequest, TokenMissing
-from madang.core.models import Session
+from madang.core.models import Actor, Session
+from madang.rpc.address import address_of
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
 from madang.services.agent import AgentService
@@ -24,7 +28,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 PREFIX = "/madang.v1."
-OPEN_METHODS = frozenset({"/madang.v1.AgentService/GetServer", "/madang.v1.AgentService/SignIn"})
+OPEN_METHODS = frozenset(PREFIX + method for method, rule in rights.RULES.items() if rule.role is None)
 """What can be called without a session."""
 
 VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
@@ -32,12 +36,24 @@ VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
 
 _BEARER = "Bearer "
 _session: ContextVar[Session] = ContextVar("session")
+_address: ContextVar[str] = ContextVar("address")
 _log = logging.getLogger("madang.rpc")
 
 
 def caller() -> Session:
     """The session of the call that is being served."""
     return _session.get()
+
+
+def actor() -> Actor:
+    """Who makes the call that is being served, and from where. Not for methods that need no session."""
+    session = _session.get()
+    return Actor(session.user_id, session.session_id, session.role, _address.get())
+
+
+def caller_address() -> str:
+    """From which network address the call comes that is being served; empty when that is not known."""
+    return _address.get()
 
 
 class _Malformed:
@@ -84,13 +100,18 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             raise TypeError(f"{method} has a shape that the contract does not use")
         needs_session = method not in OPEN_METHODS
         validates = method not in VALIDATED_BY_SERVICER
+        name = method.removeprefix(PREFIX)
 
         async def guarded(request: Any, context: Context) -> Any:
             try:
+                address = address_of(context)
+                _address.set(address)
+                if needs_session:
+                    session = await self._authenticate(context, address)
+                    rights.require(name, session.role, session.scopes)
+                    _session.set(session)
                 if validates:
                     self._check(request)
-                if needs_session:
-                    _session.set(await self._authenticate(context))
                 return await call(request, context)
             except MadangError as error:
                 if isinstance(error, Internal):
@@ -113,12 +134,12 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             raise MalformedRequest
         self._contract.check(request)
 
-    async def _authenticate(self, context: Context) -> Session:
+    async def _authenticate(self, context: Context, address: str) -> Session:
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
                 text = value if isinstance(value, str) else value.decode(errors="replace")
                 token = text.removeprefix(_BEARER)
-                return self._agent.known(token) or await self._agent.authenticate(token)
+                return self._agent.known(token, address) or await self._agent.authenticate(token, address)
         raise TokenMissing
 
 

@@ -200,7 +200,7 @@ def members_page(connection: sa.Connection, channel_id: int, after: int, size: i
     if channel_id == LOBBY_ID:
         joined = sa.and_(members.c.user_id == users.c.user_id, members.c.channel_id == LOBBY_ID)
         source = users.outerjoin(members, joined)
-        condition = users.c.user_id > after
+        condition = sa.and_(users.c.user_id > after, users.c.deleted_at.is_(None))
     else:
         source = users.join(members, members.c.user_id == users.c.user_id)
         condition = sa.and_(
