@@ -15,7 +15,7 @@ import pytest
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError
 from madang.core.events import Event
-from madang.core.models import LOBBY_ID, Changes, Content, Draft, Message
+from madang.core.models import LOBBY_ID, Actor, Changes, Content, Draft, Message, ServerRole
 from madang.services import posting
 from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
@@ -23,7 +23,9 @@ from madang.services.front import Entrance, Front
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.lobby import LobbyService
+from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
+from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.services.subscription import Subscription, Wanted
 from madang.storage import directory, messages
@@ -110,13 +112,15 @@ class Parts:
     heartbeat: HeartbeatService
     lobby: LobbyService
     channel: ChannelService
+    moderation: ModerationService
+    reports: ReportService
     front: Front
 
     async def room(self, owner: int, *others: int, name: str = "kitchen") -> int:
         """A new channel with these members; its id."""
-        channel = await self.lobby.create(owner, name, "", None)
+        channel = await self.lobby.create(actor(owner), name, "", None)
         for user_id in others:
-            await self.lobby.join(user_id, channel.channel_id)
+            await self.lobby.join(actor(user_id), channel.channel_id)
         return channel.channel_id
 
     async def say(self, user_id: int, channel_id: int, *texts: str) -> list[Message]:
@@ -157,8 +161,10 @@ async def parts(
             streams,
             front.agent,
             HeartbeatService(bus, clock),
-            LobbyService(store),
-            ChannelService(store, bus, hub),
+            LobbyService(store, clock),
+            ChannelService(store, bus, hub, clock),
+            ModerationService(store, clock),
+            ReportService(store),
             front,
         )
 
@@ -269,6 +275,11 @@ async def subscribed(
         yield live
     finally:
         subscription.close()
+
+
+def actor(user_id: int, role: ServerRole = ServerRole.MEMBER) -> Actor:
+    """Somebody who asks for something."""
+    return Actor(user_id, 0, role)
 
 
 @contextmanager

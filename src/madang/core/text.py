@@ -10,6 +10,7 @@ from madang.core.errors import NameNotAllowed, TextNotAllowed
 
 MAX_TEXT_BYTES = 16 * 1024
 MAX_TOPIC = 256
+MAX_REASON = 256
 MAX_HANDLE = 32
 MAX_CHANNEL_NAME = 64
 MAX_DISPLAY_NAME = 64
@@ -73,6 +74,15 @@ def check_line(text: str, most: int) -> str:
     if text and not any(map(_is_drawn, text)):
         raise TextNotAllowed(problem="has nothing to see")
     return text
+
+
+def check_reason(reason: str) -> None:
+    """Raise TextNotAllowed unless the reason is one line of at most 256 characters. It may be empty."""
+    if len(reason) > MAX_REASON:
+        raise TextNotAllowed(problem=f"is longer than {MAX_REASON} characters")
+    found = _CONTROL_OR_BREAK.search(reason)
+    if found:
+        raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a reason is one line without control characters")
 
 
 def check_handle(handle: str) -> str:

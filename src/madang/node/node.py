@@ -31,7 +31,9 @@ from madang.services.front import Entrance, Front
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.lobby import LobbyService
+from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
+from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.storage.store import Store, open_store
 from madang.v1 import channel_service_pb2
@@ -115,8 +117,10 @@ class Node:
         self._front = Front(store, self._bus, now, Entrance(settings.registration, settings.lets_guests_in, cost))
         self._agent = self._front.agent
         self._heartbeat = HeartbeatService(self._bus, now)
-        self._lobby = LobbyService(store)
-        self._channel = ChannelService(store, self._bus, self._hub)
+        self._lobby = LobbyService(store, now)
+        self._moderation = ModerationService(store, now)
+        self._reports = ReportService(store)
+        self._channel = ChannelService(store, self._bus, self._hub, now)
         if settings.classic:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
@@ -195,7 +199,9 @@ class Node:
                 add_HeartbeatServiceServicer_to_server(HeartbeatServicer(self._heartbeat, self._streams), listener.grpc)
                 listener.serves("madang.v1.HeartbeatService")
             case "lobby":
-                add_LobbyServiceServicer_to_server(LobbyServicer(self._lobby), listener.grpc)
+                add_LobbyServiceServicer_to_server(
+                    LobbyServicer(self._lobby, self._moderation, self._reports), listener.grpc
+                )
                 listener.serves("madang.v1.LobbyService")
             case "channel":
                 channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from madang.core.events import MembershipChanged, TextsErased, UserChanged
-from madang.core.models import LOBBY_ID, Actor, Content, User, UserKind
-from madang.services import posting
+from madang.core.events import TextsErased, UserChanged
+from madang.core.models import Actor, User, UserKind
+from madang.services import membership
 from madang.services.credentials import Credentials, Proof, take
 from madang.services.sessions import end_all
 from madang.services.standing import keep_an_owner, there
-from madang.storage import accounts, audit, codes, directory, traces
+from madang.storage import accounts, audit, codes, memberships, traces
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
 
@@ -53,13 +53,8 @@ def delete_account(transaction: Transaction, user: User) -> None:
     codes.revoke_invites_of(transaction, user.user_id)
     codes.revoke_resets_by(transaction, user.user_id)
     codes.revoke_resets_of(transaction, user.user_id)
-    for channel_id, member in directory.channels_of(transaction.connection, user.user_id).items():
-        channel = directory.get(transaction.connection, channel_id)
-        if channel is None or channel_id == LOBBY_ID or member.joined_at is None:
-            continue
-        directory.remove_member(transaction, channel_id, user.user_id)
-        message = posting.record(transaction, channel, user.user_id, Content.MEMBER_LEFT)
-        transaction.events.append(MembershipChanged(channel_id, user.user_id, False, message.sequence))
+    for channel_id in memberships.of_user(transaction.connection, user.user_id):
+        membership.depart(transaction, user.user_id, channel_id)
     transaction.events.append(UserChanged(accounts.mark_deleted(transaction, user.user_id)))
 
 

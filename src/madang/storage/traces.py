@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from madang.core.models import LOBBY_ID, Content, Member, Message
-from madang.storage import directory
+from madang.storage import memberships as stored_memberships
 from madang.storage.messages import COLUMNS, message_of
 from madang.storage.schema import channels, members, messages, store_info
 from madang.storage.transaction import Transaction
@@ -34,7 +34,7 @@ def heads(connection: sa.Connection, user_id: int) -> dict[int, int]:
 
 def memberships(connection: sa.Connection, user_id: int) -> list[Member]:
     """Where a user is a member, by channel_id."""
-    return [member for _, member in sorted(directory.channels_of(connection, user_id).items())]
+    return [member for _, member in sorted(stored_memberships.of_user(connection, user_id).items())]
 
 
 def steps(found: dict[int, int]) -> Iterator[tuple[int, int]]:

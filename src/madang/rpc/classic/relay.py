@@ -85,12 +85,15 @@ def others_chat(index: int) -> Translate:
 
 
 def comings_and_goings(message: resources_pb2.Message) -> pb.StatusReply | None:
-    """Who joined the channel, and who left it."""
+    """Who joined the channel, and who left it or was removed."""
+    index = message.author_id
     match message.WhichOneof("content"):
         case "member_joined":
             status = pb.StatusReply.JOIN_USER
         case "member_left":
             status = pb.StatusReply.LEAVE_USER
+        case "member_removed":
+            status, index = pb.StatusReply.LEAVE_USER, message.member_removed.user_id
         case _:
             return None
-    return pb.StatusReply(status=status, index=message.author_id, channel=message.channel_id)
+    return pb.StatusReply(status=status, index=index, channel=message.channel_id)
