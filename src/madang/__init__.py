@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from madang.client.keyring import Keyring
     from madang.client.moderation import BanInfo
     from madang.client.outgoing import Outgoing, Receipt, SendState
+    from madang.client.tls import ServerNotTrusted, Tls
     from madang.client.transport import ServerInfo
     from madang.core.errors import (
         AccountBanned,
@@ -128,6 +129,7 @@ _HOMES = {
     "madang.core.models": "AuditEvent Ban Channel ChannelKind ChannelRole Content "
     "Invite Member Message Registration Report Scope ServerRole Session User UserKind",
     "madang.core.presence": "Presence Status",
+    "madang.client.tls": "ServerNotTrusted Tls",
     "madang.node.embed": "Server",
 }
 """Where the names are; all others are errors."""
@@ -213,6 +215,7 @@ __all__ = [
     "Server",
     "ServerDraining",
     "ServerInfo",
+    "ServerNotTrusted",
     "ServerRole",
     "ServerUnreachable",
     "Session",
@@ -225,6 +228,7 @@ __all__ = [
     "Status",
     "StorageUnavailable",
     "TextNotAllowed",
+    "Tls",
     "TokenInvalid",
     "TokenMissing",
     "TypingEvent",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -17,7 +18,8 @@ from madang.client.keyring import Keyring
 from madang.client.known import ChannelRef
 from madang.client.session import Guest, NewAccount, Password, Proof, SignedIn, Token, Wish, sign_in
 from madang.client.store import Post
-from madang.client.transport import Transport
+from madang.client.tls import Tls, secure, wanted
+from madang.client.transport import ServerInfo, Transport
 from madang.core.errors import InvalidField, MadangError, ResourceExhausted, ServerUnreachable
 from madang.v1.agent_service_pb2 import RedeemPasswordResetRequest
 
@@ -35,6 +37,7 @@ class Options:
     channels: tuple[ChannelRef, ...]
     live: bool
     timeout: float
+    tls: Tls | None = None
 
 
 class Connecting:
@@ -71,6 +74,7 @@ def connect(
     channels: Iterable[ChannelRef] | None = None,
     live: bool = True,
     timeout: float = 10.0,
+    tls: Tls | bool | None = None,
 ) -> Connecting:
     """Sign in at a server, and stay connected: `async with madang.connect(…) as client`, or `await madang.connect(…)`.
 
@@ -90,12 +94,15 @@ def connect(
     channels: read only these channels. Default: all of the user's, those that it joins later too.
     live: have a live stream at all; scripts that only send or look up need none.
     timeout: seconds to make the first connection in. Later ones are tried for ever.
+    tls: True for TLS with the authorities that gRPC knows, False for plain text, a Tls for a private authority, a pin
+        or a certificate of the client's own. Default: TLS, but plain text to a server on this machine.
 
     When it is done, everything that happens from then on (or from the positions in `state`) is in `client.events()`.
 
-    Raises ServerUnreachable; CredentialsWrong; another Unauthenticated when `token`, or a person's session in `state`,
-    is not good; AccountBanned, GuestsNotAllowed; RateLimited for too many tries; ChannelNotFound and NotAMember for
-    `channels`; StateInUse, or another StateError, or OSError, for `state`; InvalidField for a password of nobody.
+    Raises ServerUnreachable; ServerNotTrusted when the certificate is not the pinned one; CredentialsWrong; another
+    Unauthenticated when `token`, or a person's session in `state`, is not good; AccountBanned, GuestsNotAllowed;
+    RateLimited for too many tries; ChannelNotFound and NotAMember for `channels`; StateInUse, or another StateError, or
+    OSError, for `state`; OSError for the files of `tls`; InvalidField for a password of nobody.
     """
     proof: Proof = Guest(handle)
     if token is not None:
@@ -104,7 +111,8 @@ def connect(
         if not handle:
             raise InvalidField(field="handle", rule="a password is of somebody: name the account, too")
         proof = Password(handle, password)
-    return Connecting(Options(target, proof, state, keyring, device, presence, tuple(channels or ()), live, timeout))
+    only, secured = tuple(channels or ()), wanted(tls, target)
+    return Connecting(Options(target, proof, state, keyring, device, presence, only, live, timeout, secured))
 
 
 def register(
@@ -121,6 +129,7 @@ def register(
     channels: Iterable[ChannelRef] | None = None,
     live: bool = True,
     timeout: float = 10.0,
+    tls: Tls | bool | None = None,
 ) -> Connecting:
     """Make an account, sign in with it, and stay connected: `async with madang.register(…) as client`.
 
@@ -131,27 +140,47 @@ def register(
     Raises HandleTaken, NameNotAllowed, PasswordNotAllowed, CodeInvalid, RegistrationClosed; and what `connect` raises.
     """
     proof = NewAccount(handle, password, invite, display_name)
-    return Connecting(Options(target, proof, state, keyring, device, presence, tuple(channels or ()), live, timeout))
+    only, secured = tuple(channels or ()), wanted(tls, target)
+    return Connecting(Options(target, proof, state, keyring, device, presence, only, live, timeout, secured))
 
 
-async def reset_password(target: str, code: str, password: str, *, timeout: float = 10.0) -> str:
+async def reset_password(
+    target: str, code: str, password: str, *, timeout: float = 10.0, tls: Tls | bool | None = None
+) -> str:
     """Set a new password with a code that an administrator gave; returns the account's handle, to sign in with.
 
     Every session of the account ends. Raises CodeInvalid, PasswordNotAllowed, RateLimited, ServerUnreachable.
     """
-    transport = Transport(target)
-    try:
+    async with _at_the_door(target, timeout, tls) as transport:
         request = RedeemPasswordResetRequest(code=code, new_password=password)
         return (await transport.call(transport.agent.RedeemPasswordReset, request, timeout)).handle
+
+
+async def look_at(target: str, *, timeout: float = 10.0, tls: Tls | bool | None = None) -> ServerInfo:
+    """What a server is, and how one gets in, asked without signing in. Raises ServerUnreachable."""
+    async with _at_the_door(target, timeout, tls) as transport:
+        return await transport.get_server()
+
+
+@asynccontextmanager
+async def _at_the_door(target: str, timeout: float, tls: Tls | bool | None) -> AsyncIterator[Transport]:
+    """The way to a server, for what needs no session."""
+    transport = Transport(target, await secure(wanted(tls, target), target, time.monotonic() + timeout))
+    try:
+        yield transport
     finally:
         await transport.close()
 
 
 async def _open(options: Options) -> Client:
     home = await Home.open(options.state, options.keyring)
-    transport = Transport(options.target)
+    deadline = time.monotonic() + options.timeout
     try:
-        deadline = time.monotonic() + options.timeout
+        transport = Transport(options.target, await secure(options.tls, options.target, deadline))
+    except BaseException:
+        await home.close()
+        raise
+    try:
         saved = await home.credentials(needs_token=isinstance(options.proof, Guest))
         signed = await _first_contact(transport, Wish(options.proof, options.device, saved), deadline)
         left = await home.store.outbox()

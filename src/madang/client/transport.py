@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from madang.client.errors import ClientClosed, from_rpc
+from madang.client.tls import Secure
 from madang.core.errors import ServerUnreachable
 from madang.core.models import Registration
 from madang.v1 import (
@@ -82,8 +83,9 @@ class Transport:
     lobby: LobbyServiceAsyncStub
     channel: ChannelServiceAsyncStub
 
-    def __init__(self, target: str) -> None:
-        """`target`: the Agent's `host:port`. Connects when the first call is made."""
+    def __init__(self, target: str, secure: Secure | None = None) -> None:
+        """`target`: the Agent's `host:port`; `secure`: None for plain text. Connects when the first call is made."""
+        self._secure = secure
         self.target = target
         self.server = ServerInfo("", "", target)
         """The server, as it was when it was last asked."""
@@ -178,5 +180,11 @@ class Transport:
     def _to(self, address: str) -> grpc.aio.Channel:
         address = address or self.target
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            self._channels[address] = self._open(address)
         return self._channels[address]
+
+    def _open(self, address: str) -> grpc.aio.Channel:
+        if self._secure is None:
+            return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        options = (*_OPTIONS, *self._secure.options)
+        return grpc.aio.secure_channel(address, self._secure.credentials, options=options)

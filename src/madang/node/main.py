@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shutil
 import signal
 import sys
 
-from madang.node import tuning
+from madang.node import logs, tuning
 from madang.node.listeners import ListenError
 from madang.node.node import Node
 from madang.node.settings import Settings
+from madang.ops.certificates import CertificateError
 from madang.storage.errors import StoreError
 
 STOP_WITHIN = 9.5
@@ -22,19 +22,14 @@ EXIT_NOW = 130
 """The exit code after a second signal."""
 
 
-def serve(settings: Settings, *, verbose: bool = False) -> int:
+def serve(settings: Settings) -> int:
     """Run a server until SIGTERM or SIGINT; the exit code of the process."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.set_up(settings.log_format, settings.verbose)
     tuning.before_start()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
-    except (StoreError, ListenError) as error:
+    except (StoreError, ListenError, CertificateError) as error:
         print(f"madang: {error}", file=sys.stderr)
         return 1
     return 0
@@ -51,11 +46,15 @@ async def _serve(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    hang_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hang_up.set)  # from now on: by default it would end the process
     node = Node(settings)
     await node.start()
     tuning.after_start()
     print(_greeting(node, await node.first_invite()), flush=True)
+    reloading = asyncio.create_task(_reload(node, hang_up), name="madang-reload")
     await stopping.wait()
+    reloading.cancel()
     print("madang: shutting down", flush=True)
     try:
         async with asyncio.timeout(STOP_WITHIN):
@@ -66,9 +65,19 @@ async def _serve(settings: Settings) -> None:
     print("madang: everything is stored; good-bye", flush=True)
 
 
+async def _reload(node: Node, hang_up: asyncio.Event) -> None:
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        await node.reload()
+
+
 def _greeting(node: Node, invite: str | None) -> str:
-    lines = [f"madang: listening on {node.listen}, data in {node.settings.data}"]
+    how = " with TLS" if node.fingerprint else ""
+    lines = [f"madang: listening on {node.listen}{how}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
+    if node.fingerprint:
+        lines.append(f"        certificate (SHA-256): {node.fingerprint}")
     server = "" if node.listen.port == 50050 else f" --server {node.listen}"
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
     if invite is not None:

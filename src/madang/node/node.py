@@ -15,6 +15,7 @@ from madang.core.events import Event
 from madang.core.models import Changes
 from madang.node.listeners import Listener, new_server
 from madang.node.settings import Address, Settings
+from madang.node.tls import Certificates, TlsFiles
 from madang.rpc.agent import AgentServicer, ServerFacts
 from madang.rpc.channel import ChannelServicer
 from madang.rpc.classic.addresses import Place
@@ -46,6 +47,7 @@ from madang.wire.batches import encode_changes
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
 SAVE_USE_EVERY = 60.0
+CERTIFICATE_EVERY = 10.0
 HAND_OVER = 0.2
 """How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
 us are then refused with a reason, not cut off without one."""
@@ -61,7 +63,7 @@ def now() -> int:
 
 
 class Node:
-    """A running server. `start`, then `stop`; each once."""
+    """A running server. `start`, then `stop`; each once. `reload` in between, as often as one likes."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -69,6 +71,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
         self._places: dict[str, Listener] = {}
+        self._certificates: Certificates | None = None
         self._classic: Gateway | None = None
         self._bus = LocalBus()
         self._streams = Streams(self._bus)
@@ -79,8 +82,16 @@ class Node:
         """Where the Agent listens, with the port that it really has."""
         return self.addresses["agent"]
 
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate that new connections get; empty without TLS."""
+        return self._certificates.fingerprint if self._certificates is not None else ""
+
     async def start(self) -> None:
-        """Open the store, start the services, listen. Raises StoreError, ListenError; nothing stays open then."""
+        """Open the store, start the services, listen. Nothing stays open when it fails.
+
+        Raises StoreError, ListenError, CertificateError.
+        """
         try:
             await self._start()
         except BaseException:
@@ -105,8 +116,17 @@ class Node:
         await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._listeners))
         await self._stack.aclose()
 
+    async def reload(self) -> None:
+        """Read again what may change under way: the certificate and its key. A bad pair is logged, and not taken."""
+        if self._certificates is None:
+            _log.info("nothing to read again: there is no certificate")
+        else:
+            await asyncio.to_thread(self._certificates.reload, asked=True)
+
     async def _start(self) -> None:
         settings = self.settings
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
         self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
@@ -121,7 +141,7 @@ class Node:
         self._moderation = ModerationService(store, now)
         self._reports = ReportService(store)
         self._channel = ChannelService(store, self._bus, self._hub, now)
-        if settings.classic:
+        if settings.serves_classic:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
@@ -138,6 +158,8 @@ class Node:
             ("save-use", self._save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
         ]
+        if self._certificates is not None:
+            chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
         return chores
@@ -188,7 +210,8 @@ class Node:
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
     def _listener(self, contract: Contract) -> Listener:
-        listener = Listener(self.settings, [ContractInterceptor(self._agent, contract), ClassicInterceptor()])
+        interceptors = [ContractInterceptor(self._agent, contract), ClassicInterceptor()]
+        listener = Listener(self.settings, interceptors, self._certificates)
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)
         return listener
@@ -224,6 +247,10 @@ class Node:
 
     async def _save_use(self) -> None:
         await self._agent.save_use(self._streams.sessions())
+
+    async def _watch_certificate(self) -> None:
+        if self._certificates is not None:
+            await asyncio.to_thread(self._certificates.reload)
 
     async def _expire(self) -> None:
         self._heartbeat.expire()

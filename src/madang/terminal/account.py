@@ -88,7 +88,7 @@ async def export(arguments: argparse.Namespace) -> int:
 
 async def _reset(options: Options, code: str, new: str) -> int:
     async with in_time(options):
-        handle = await reset_password(options.server, code, new, timeout=options.timeout)
+        handle = await reset_password(options.server, code, new, timeout=options.timeout, tls=options.tls)
     print_texts([f"The password of {handle} is set. Sign in with it: madang signin --handle {handle}"])
     return Exit.DONE
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from madang.core.errors import MadangError
 from madang.node.command import add_parser as add_serve
+from madang.node.operating import add_parsers as add_operating
 from madang.terminal.cli_account import add_account_commands
 from madang.terminal.cli_admin import add_admin_commands
 from madang.terminal.exits import CommandError, Exit, code_of, epilog, explain
@@ -62,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_common(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     add_serve(commands)
+    add_operating(commands)
     add_command(commands, "console", "talk, in line mode", "console:console", " /help in it lists what you can type.")
     _add_send(commands)
     _add_tail(commands)

@@ -144,6 +144,8 @@ _WAYS: tuple[tuple[str, str], ...] = (
     ("network is unreachable", "there is no network"),
     ("timeout occurred", "no answer in time"),
     ("deadline exceeded", "no answer in time"),
+    ("certificate_verify_failed", "its certificate is not trusted: see --tls-ca and --tls-pin"),
+    ("certificate has expired", "its certificate has expired"),
     ("wrong version number", "it does not speak this protocol, or wants TLS"),
     ("trying to connect an http1.x server", "it is not a madang server"),
     ("received http2 header with status", "it is not a madang server"),

@@ -10,9 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from madang.client.client import Client
-from madang.client.connect import Connecting, connect, register
+from madang.client.connect import Connecting, connect, look_at, register
 from madang.client.home import Credentials, Home, StateError
-from madang.client.transport import ServerInfo, Transport
 from madang.core.errors import MadangError, TokenMissing
 from madang.core.models import Registration, User
 from madang.terminal import secrets
@@ -125,19 +124,11 @@ async def become(options: Options, person: NewPerson) -> User:
     return me
 
 
-def invite_wanted(server: ServerInfo) -> bool:
+async def _needs_invite(options: Options) -> bool:
     """Whether nobody can register there without an invite."""
+    async with in_time(options):
+        server = await look_at(options.server, timeout=options.timeout, tls=options.tls)
     return server.registration is Registration.INVITE
-
-
-async def look_at(options: Options) -> ServerInfo:
-    """What the server is, asked without signing in."""
-    transport = Transport(options.server)
-    try:
-        async with in_time(options):
-            return await transport.get_server()
-    finally:
-        await transport.close()
 
 
 async def _come_in(options: Options, person: NewPerson, as_json: bool) -> int:
@@ -151,7 +142,7 @@ async def _come_in(options: Options, person: NewPerson, as_json: bool) -> int:
 
 def _ask_invite(options: Options) -> str:
     """The code of an invite, where one is needed and somebody can be asked."""
-    if not secrets.is_terminal() or not invite_wanted(asyncio.run(look_at(options))):
+    if not secrets.is_terminal() or not asyncio.run(_needs_invite(options)):
         return ""
     return secrets.ask_line("The code of your invite: ")
 
@@ -167,6 +158,7 @@ def _first(options: Options, person: NewPerson) -> Connecting:
             device=device(),
             live=False,
             timeout=options.timeout,
+            tls=options.tls,
         )
     return connect(
         options.server,
@@ -175,6 +167,7 @@ def _first(options: Options, person: NewPerson) -> Connecting:
         device=device(),
         live=False,
         timeout=options.timeout,
+        tls=options.tls,
     )
 
 
@@ -188,6 +181,7 @@ def _owning(options: Options, token: str) -> Connecting:
         device=device(),
         live=False,
         timeout=options.timeout,
+        tls=options.tls,
     )
 
 
@@ -196,5 +190,5 @@ async def _end(options: Options, before: Credentials | None, token: str) -> None
     if before is None or before.token in ("", token):
         return
     with suppress(MadangError):
-        client = await connect(options.server, token=before.token, live=False, timeout=options.timeout)
+        client = await connect(options.server, token=before.token, live=False, timeout=options.timeout, tls=options.tls)
         await client.sign_out(drain=0)

@@ -130,6 +130,7 @@ def _connect(
         live=live,
         channels=channels,
         timeout=options.timeout,
+        tls=options.tls,
     )
 
 
