@@ -255,7 +255,7 @@ def test_an_unsent_message_survives_the_console(own_server: ServerProcess, tmp_p
 
 
 def test_what_was_missed_is_told_at_the_start(own_server: ServerProcess, tmp_path: Path) -> None:
-    mina = Person("mina", tmp_path / "state", own_server.target)
+    mina = Person("mina", tmp_path / "state", own_server.target).has_account()
     joon = Person("joon", tmp_path / "state", own_server.target)
     with mina.console() as window:
         window.type(f"/make dev{ENTER}here{ENTER}")
