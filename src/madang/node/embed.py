@@ -35,7 +35,7 @@ class Server:
         return str(self._node.listen)
 
     async def first_invite(self) -> str | None:
-        """A code with which the server's owner registers, good once; None when there is an owner."""
+        """The code of a new invite for the first owner, good once; None when there is an owner."""
         return await self._node.first_invite()
 
     async def start(self) -> Self:

@@ -31,6 +31,7 @@ from madang.terminal.pending import Unsent
 from madang.terminal.safe import safe_line
 from madang.terminal.screen import PlainScreen, Screen
 from madang.terminal.signin import for_console
+from madang.terminal.titles import shown
 from madang.terminal.view import View
 
 _PAST = 10
@@ -72,7 +73,7 @@ class Console:
         server, view = self._client.server, self._view
         await self._desk.note(f"Madang {server.version} on {server.target}. You are {view.me.handle}.")
         for channel, member in await self._client.channels():
-            view.channel_names.add(channel.name)
+            view.channel_names.add(view.named(channel).name)
             if member is not None:
                 view.enter(channel, channel.sequence, unread=channel.sequence - member.read_through)
         missed = view.rooms[LOBBY_ID].unread
@@ -81,7 +82,7 @@ class Console:
             more = f"{missed - _PAST} more since you were last here"
             await self._desk.note(f"{more}; /history {min(missed, 500)} shows them.")
         await self._desk.say(*view.unread_lines())
-        await self._desk.note(f"Type to talk in #{view.current.name}. /help lists the commands, /quit leaves.")
+        await self._desk.note(f"Type to talk in {shown(view.current.name)}. /help lists the commands, /quit leaves.")
         for outgoing in self._client.pending:
             view.sending(Unsent(outgoing.request_id, outgoing.channel_id, outgoing.text))
 

@@ -13,6 +13,7 @@ from madang.terminal.desk import Desk
 from madang.terminal.exits import CommandError, Exit
 from madang.terminal.listing import channel_lines
 from madang.terminal.people import show_present, show_users
+from madang.terminal.titles import shown
 
 Handler = Callable[[Desk, str], Awaitable[None]]
 _HISTORY = 20
@@ -33,8 +34,8 @@ async def make_channel(desk: Desk, argument: str) -> None:
 async def list_channels(desk: Desk, argument: str) -> None:
     """`/list`."""
     infos = await desk.client.channels()
-    desk.view.channel_names.update(info.channel.name for info in infos)
-    rows = channel_lines([(info.channel, info.member) for info in infos], desk.view.current_id)
+    desk.view.channel_names.update(desk.view.named(info.channel).name for info in infos)
+    rows = channel_lines([(desk.view.named(info.channel), info.member) for info in infos], desk.view.current_id)
     await desk.print_table("Channels:", rows)
 
 
@@ -73,9 +74,9 @@ async def topic(desk: Desk, argument: str) -> None:
     if argument:
         await desk.client.update_channel(channel, topic="" if argument == "-" else argument)
     elif channel.topic:
-        await desk.note(f"#{channel.name} is about: {channel.topic}")
+        await desk.note(f"{shown(channel.name)} is about: {channel.topic}")
     else:
-        await desk.note(f"#{channel.name} has no topic; /topic TEXT sets one.")
+        await desk.note(f"{shown(channel.name)} has no topic; /topic TEXT sets one.")
 
 
 async def show_history(desk: Desk, argument: str) -> None:
@@ -85,7 +86,7 @@ async def show_history(desk: Desk, argument: str) -> None:
         raise CommandError(f"write a number from 1 to {_HISTORY_AT_MOST} after /history", Exit.REFUSED)
     channel = desk.view.current
     past = await desk.authored(await desk.client.history(channel, limit=limit))
-    title = lines.rule(f"the last {len(past)} messages of #{channel.name}")
+    title = lines.rule(f"the last {len(past)} messages of {shown(channel.name)}")
     await desk.say(title, *desk.view.past(channel, past), lines.rule("end of the history"))
 
 

@@ -17,6 +17,7 @@ from madang.terminal.output import ends_with_its_reader, print_error, print_line
 from madang.terminal.records import message_record
 from madang.terminal.rooms import outside, room
 from madang.terminal.signin import one_shot
+from madang.terminal.titles import shown
 
 _LAST = 10
 
@@ -85,7 +86,8 @@ async def _past(client: Client, channel: Channel, arguments: argparse.Namespace)
     if arguments.after is not None:
         if arguments.after > channel.sequence:
             raise CommandError(
-                f"--after {arguments.after} lies beyond the end of #{channel.name}, {channel.sequence}", Exit.REFUSED
+                f"--after {arguments.after} lies beyond the end of {shown(channel.name)}, {channel.sequence}",
+                Exit.REFUSED,
             )
         async for message in client.messages(channel, after=arguments.after):
             yield message
@@ -109,9 +111,9 @@ async def _follow(client: Client, channel: Channel, printer: _Printer) -> None:
                 printer.take(message, author.handle)
             case ChannelReset(_, position):
                 printer.through = position
-                print_error(f"the server went back to an older state of #{channel.name}; going on from there")
+                print_error(f"the server went back to an older state of {shown(channel.name)}; going on from there")
             case ChannelClosed():
-                raise CommandError(f"you are no longer in #{channel.name}", Exit.NOT_PERMITTED)
+                raise CommandError(f"you are no longer in {shown(channel.name)}", Exit.NOT_PERMITTED)
             case Connected():
                 told = False
             case Disconnected(error) if not told:
