@@ -326,7 +326,7 @@ async def test_a_session_that_ends_with_the_commit_that_made_it_is_not_remembere
         proof_began.set()
         return proof
 
-    own.front.credentials.prove = proving  # type: ignore[method-assign]
+    own.front.credentials.prove = proving  # type: ignore[method-assign, assignment]
     async with held(own.store):
         signing = asyncio.create_task(own.agent.sign_in_password("mina", PASSWORD, "", ""))
         await proof_began.wait()

@@ -14,7 +14,7 @@ from madang.core.errors import CredentialsWrong, HandleTaken, InvalidField, Sess
 from madang.core.events import MembershipChanged, SessionEnded, UserChanged
 from madang.core.models import LOBBY_ID, Content, Scope, ServerRole, UserKind
 from madang.services.sessions import SESSION_LIFE
-from madang.storage import accounts, directory, messages, traces
+from madang.storage import accounts, memberships, messages, traces
 
 from .people import OTHER, PASSWORD, acts, events, owner, person
 
@@ -121,7 +121,7 @@ async def test_a_deleted_account_leaves_nothing_but_words(own: Parts) -> None:
     for handle in ("mina", user.handle):
         with refused(CredentialsWrong):
             await own.agent.sign_in_password(handle, PASSWORD, "", "")
-    assert await own.store.read(directory.member, kitchen, user.user_id) is None
+    assert await own.store.read(memberships.get, kitchen, user.user_id) is None
     assert [m.content for m in await own.history(kitchen)][-1] is Content.MEMBER_LEFT
     assert "soup is ready" in [message.text for message in await own.history(kitchen)]
     assert {event.user_id for event in told if isinstance(event, SessionEnded)} == {user.user_id, bot.user_id}
@@ -208,7 +208,7 @@ async def test_the_export_holds_everything_of_one_and_nothing_of_others(
     for n in range(10):
         await own.say(mina.user.user_id, kitchen, f"mine {n} \n 🏡\u2028")
         await own.say(hana.user.user_id, kitchen, "not mine")
-    await own.lobby.leave(mina.user.user_id, kitchen)
+    await own.lobby.leave(acts(mina), kitchen)
     lines = await exported(own, mina)
     assert [line["handle"] for line in lines if line["type"] in ("account", "bot")] == ["mina", "robot"]
     assert [line["device"] for line in lines if line["type"] == "session"] == ["phone"]
