@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -23,7 +24,7 @@ from .calls import METHODS, Caller, connect, path_of, sign_in
 
 PASSWORD = "nine lives and a tail"  # noqa: S105
 OTHER = "a tail and nine lives"
-CHEAP = {"password_time": 1, "password_memory": 8, "password_lanes": 1}
+CHEAP: dict[str, Any] = {"password_time": 1, "password_memory": 8, "password_lanes": 1}
 DENIED, NOT_PERMITTED = "PERMISSION_DENIED", ("PERMISSION_DENIED", "NOT_PERMITTED")
 REVOKED = ("UNAUTHENTICATED", "SESSION_REVOKED")
 
