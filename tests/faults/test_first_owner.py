@@ -11,7 +11,7 @@ from madang.v1 import agent_service_pb2 as pb
 from madang.v1.agent_service_pb2_grpc import AgentServiceStub
 from madang.v1.resources_pb2 import SERVER_ROLE_OWNER
 
-from .people import connect
+from .people import LOCAL_OPTIONS
 from .process import PATIENCE, ServerProcess, eventually
 
 PASSWORD = "nine lives and a tail"  # noqa: S105
@@ -19,14 +19,14 @@ INVITE = re.compile(r"become the owner: .* register --server (\S+) --invite ([a-
 
 
 async def greets(server: ServerProcess, number: int) -> None:
-    """Start the server for the so-manieth time, and wait until it has said what it has to say."""
+    """Start the server (it is its start of this number), and wait until it has said what it has to say."""
     await server.start()
     await eventually(lambda: server.output.count("stop with Ctrl-C") == number, "it greets")
 
 
 async def register(target: str, code: str, handle: str) -> pb.RegisterResponse:
     """Register by the code."""
-    async with connect(target) as connection:
+    async with grpc.aio.insecure_channel(target, options=LOCAL_OPTIONS) as connection:
         request = pb.RegisterRequest(handle=handle, password=PASSWORD, invite_code=code)
         return await AgentServiceStub(connection).Register(request)
 
