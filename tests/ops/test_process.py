@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
