@@ -76,9 +76,12 @@ class ServerProcess:
 
     def first_invite(self) -> str:
         """The code that makes an owner, as the administrator reads it when the server starts."""
-        codes: list[str] = []
-        eventually(lambda: codes.extend(re.findall(r"--invite (\S+)", self.said.read_text())) or codes, "it is told")
-        return codes[0]
+
+        def codes() -> list[str]:
+            return re.findall(r"--invite (\S+)", self.said.read_text())
+
+        eventually(codes, "the first invite is told")
+        return codes()[0]
 
     def stop(self) -> None:
         """End it as an administrator would."""
