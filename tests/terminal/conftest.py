@@ -76,12 +76,9 @@ class ServerProcess:
 
     def first_invite(self) -> str:
         """The code that makes an owner, as the administrator reads it when the server starts."""
-
-        def codes() -> list[str]:
-            return re.findall(r"--invite (\S+)", self.said.read_text())
-
-        eventually(codes, "the first invite is told")
-        return codes()[0]
+        told = re.compile(r"--invite (\S+)")
+        eventually(lambda: told.search(self.said.read_text()), "it is told")
+        return str(told.findall(self.said.read_text())[0])
 
     def stop(self) -> None:
         """End it as an administrator would."""

@@ -199,7 +199,10 @@ def slow_down(channel: Channel, wrote_at: int | None, now: int) -> SlowMode | No
     if wrote_at is None:
         return None
     rest = min(wrote_at - now, 0) + channel.slow_mode * _SECOND  # a clock that went back does not make it longer
-    return SlowMode(channel_id=channel.channel_id, retry_after=rest / _SECOND) if rest > 0 else None
+    if rest <= 0:
+        return None
+    tenths = -(-rest // (_SECOND // 10))  # rounded up: whoever waits for so long is let through
+    return SlowMode(channel_id=channel.channel_id, retry_after=tenths / 10)
 
 
 def seconds(until: int | None) -> int:
