@@ -78,7 +78,7 @@ class ServerProcess:
         """The code that makes an owner, as the administrator reads it when the server starts."""
         told = re.compile(r"--invite (\S+)")
         eventually(lambda: told.search(self.said.read_text()), "it is told")
-        return told.findall(self.said.read_text())[0]
+        return str(told.findall(self.said.read_text())[0])
 
     def stop(self) -> None:
         """End it as an administrator would."""

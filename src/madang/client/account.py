@@ -63,10 +63,10 @@ class AccountCalls(Calls):
 
         return [session_from_pb(session) async for page in pages(fetch) for session in page.sessions]
 
-    async def revoke_session(self, session_id: int) -> None:
-        """End a session, with all its streams. Raises SessionNotFound, also for one that ended before."""
+    async def revoke_session(self, session_id: int) -> bool:
+        """End a session, with all its streams; returns whether it had not ended before. Raises SessionNotFound."""
         request = pb.RevokeSessionsRequest(session_id=session_id)
-        await self._transport.call(self._transport.agent.RevokeSessions, request)
+        return (await self._transport.call(self._transport.agent.RevokeSessions, request)).revoked > 0
 
     async def revoke_all_sessions(self, of: UserRef | None = None) -> int:
         """End all one's own sessions but this one, or all `of` somebody, as `sessions` has it; returns how many."""

@@ -63,8 +63,7 @@ async def revoke_sessions(arguments: argparse.Namespace) -> int:
         if arguments.session == "all":
             count = await client.revoke_all_sessions(arguments.of)
         else:
-            await client.revoke_session(int(arguments.session))
-            count = 1
+            count = int(await client.revoke_session(int(arguments.session)))
     if arguments.json:
         print_record({"revoked": count})
     else:

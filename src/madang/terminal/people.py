@@ -67,7 +67,9 @@ async def _show_user(desk: Desk, user: User) -> None:
     presence = (await _presences(desk)).get(user.user_id)
     names = (await _shared(desk)).get(user.user_id, [])
     where = f"; in {' '.join(shown(name) for name in names)}" if names else ""
-    await desk.note(f"{user.handle}: {status_text(presence)}{where}")
+    name = f" ({user.display_name})" if user.display_name else ""
+    says = f"; says: {user.status_text}" if user.status_text else ""
+    await desk.note(f"{user.handle}{name}: {status_text(presence)}{says}{where}")
 
 
 async def _members(desk: Desk, channel: Channel) -> list[tuple[User, Presence | None]]:

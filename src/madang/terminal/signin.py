@@ -18,6 +18,7 @@ from madang.client.client import Client
 from madang.client.connect import Connecting, connect
 from madang.client.home import Credentials, StateError, StateInUse, read_credentials
 from madang.client.keyring import Keyring
+from madang.client.known import ChannelRef
 from madang.core.errors import CredentialsWrong, GuestsNotAllowed, ServerUnreachable, Unauthenticated
 from madang.core.models import UserKind
 from madang.terminal.exits import CommandError, Exit, explain
@@ -32,7 +33,7 @@ _SILENT = 1.0
 
 @asynccontextmanager
 async def one_shot(
-    options: Options, *, live: bool = False, channels: Sequence[str] | None = None
+    options: Options, *, live: bool = False, channels: Sequence[ChannelRef] | None = None
 ) -> AsyncIterator[Client]:
     """A client that keeps nothing; `live`, `channels`: as `connect` takes them."""
     async with in_time(options):
@@ -78,7 +79,7 @@ async def _owned(options: Options) -> Client | None:
         return None
 
 
-async def _borrowed(options: Options, live: bool, channels: Sequence[str] | None = None) -> Client:
+async def _borrowed(options: Options, live: bool, channels: Sequence[ChannelRef] | None = None) -> Client:
     """A client in memory, with the saved token while that is good."""
     if options.token is not None:
         return await _connect(options, token=options.token, live=live, channels=channels)
@@ -118,7 +119,7 @@ def _connect(
     token: str | None = None,
     state: Path | None = None,
     live: bool = True,
-    channels: Sequence[str] | None = None,
+    channels: Sequence[ChannelRef] | None = None,
 ) -> Connecting:
     return connect(
         options.server,
