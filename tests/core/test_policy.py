@@ -205,7 +205,13 @@ def test_guests_write_in_the_lobby_unless_it_says_no_and_stay_where_they_are_els
 def test_in_a_plain_channel_every_member_writes_unless_it_is_muted() -> None:
     """The short cut of the busy path says nothing that the rules do not say."""
     plain = 0
-    modes = ({}, {"read_only": 1}, {"slow_mode": 3}, {"guests": 1}, {"guests": 1, "slow_mode": 3})
+    modes: tuple[dict[str, int], ...] = (
+        {},
+        {"read_only": 1},
+        {"slow_mode": 3},
+        {"guests": 1},
+        {"guests": 1, "slow_mode": 3},
+    )
     for kind, archived, chosen in product(ChannelKind, (False, True), modes):
         of = channel(kind, archived, **chosen)
         if not is_plain(of):
