@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError
 from madang.core.events import Event
-from madang.core.models import LOBBY_ID, Actor, Changes, Content, Draft, Message, ServerRole
+from madang.core.models import LOBBY_ID, Actor, Changes, Content, Draft, Message, ServerRole, UserKind
 from madang.services import posting
 from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
@@ -28,7 +29,8 @@ from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.services.subscription import Subscription, Wanted
-from madang.storage import directory, messages
+from madang.storage import audit, directory, messages
+from madang.storage.schema import users
 from madang.storage.store import Store, open_store
 from madang.storage.transaction import Transaction
 from madang.v1 import channel_service_pb2 as pb
@@ -122,6 +124,15 @@ class Parts:
         for user_id in others:
             await self.lobby.join(actor(user_id), channel.channel_id)
         return channel.channel_id
+
+    async def people(self, *roles: ServerRole) -> list[Actor]:
+        """New accounts of these roles on the server."""
+        return [actor(await self.store.write(_add_person, role), role) for role in roles]
+
+    async def audited(self) -> list[tuple[str, int, int, int]]:
+        """What the audit log says, oldest first: the action, who did it, to whom, and where."""
+        events = await self.store.read(audit.page, None, 1000)
+        return [(event.action, event.actor_id, event.user_id, event.channel_id) for event in reversed(events)]
 
     async def say(self, user_id: int, channel_id: int, *texts: str) -> list[Message]:
         """Messages that are stored with one commit."""
@@ -280,6 +291,16 @@ async def subscribed(
 def actor(user_id: int, role: ServerRole = ServerRole.MEMBER) -> Actor:
     """Somebody who asks for something."""
     return Actor(user_id, 0, role)
+
+
+def _add_person(transaction: Transaction, role: ServerRole) -> int:
+    count = transaction.connection.execute(sa.select(sa.func.count()).select_from(users)).scalar_one()
+    kind = UserKind.GUEST if role is ServerRole.GUEST else UserKind.BOT if role is ServerRole.BOT else UserKind.PERSON
+    name = f"person-{count + 1}"
+    values = {"handle": name, "handle_key": name, "kind": kind.value, "created_at": transaction.now, "role": role.value}
+    query = sa.insert(users).values(values).returning(users.c.user_id)
+    user_id: int = transaction.connection.execute(query).scalar_one()
+    return user_id
 
 
 @contextmanager

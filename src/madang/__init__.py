@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from madang.client.admin import NewInvite, ResetCode
+    from madang.client.bots import BotToken
     from madang.client.client import Client
-    from madang.client.connect import Connecting, connect
+    from madang.client.connect import Connecting, connect, register, reset_password
     from madang.client.directory import ChannelInfo
     from madang.client.errors import ClientClosed
     from madang.client.events import (
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
         UserChanged,
     )
     from madang.client.home import StateError, StateInUse
+    from madang.client.keyring import Keyring
+    from madang.client.moderation import BanInfo
     from madang.client.outgoing import Outgoing, Receipt, SendState
     from madang.client.tls import ServerNotTrusted, Tls
     from madang.client.transport import ServerInfo
@@ -109,13 +113,17 @@ if TYPE_CHECKING:
     from madang.node.embed import Server
 
 _HOMES = {
-    "madang.client.connect": "Connecting connect",
+    "madang.client.admin": "NewInvite ResetCode",
+    "madang.client.bots": "BotToken",
+    "madang.client.connect": "Connecting connect register reset_password",
     "madang.client.client": "Client",
     "madang.client.directory": "ChannelInfo",
     "madang.client.errors": "ClientClosed",
     "madang.client.events": "ChannelClosed ChannelOpened ChannelReset Connected Disconnected Event MessageEvent "
     "PresenceChanged ReadMarkMoved Sent TypingEvent UserChanged",
     "madang.client.home": "StateError StateInUse",
+    "madang.client.keyring": "Keyring",
+    "madang.client.moderation": "BanInfo",
     "madang.client.outgoing": "Outgoing Receipt SendState",
     "madang.client.transport": "ServerInfo",
     "madang.core.models": "AuditEvent Ban Channel ChannelKind ChannelRole Content "
@@ -132,7 +140,9 @@ __all__ = [
     "AlreadyExists",
     "AuditEvent",
     "Ban",
+    "BanInfo",
     "BannedFromChannel",
+    "BotToken",
     "Channel",
     "ChannelArchived",
     "ChannelClosed",
@@ -163,6 +173,7 @@ __all__ = [
     "InvalidField",
     "Invite",
     "InviteNotFound",
+    "Keyring",
     "LastOwner",
     "LimitReached",
     "LobbyIsFixed",
@@ -174,6 +185,7 @@ __all__ = [
     "MessageNotFound",
     "Muted",
     "NameNotAllowed",
+    "NewInvite",
     "NotAMember",
     "NotFound",
     "NotPermitted",
@@ -194,6 +206,7 @@ __all__ = [
     "Report",
     "ReportNotFound",
     "RequestIdReused",
+    "ResetCode",
     "ResourceExhausted",
     "Scope",
     "ScopeMissing",
@@ -226,6 +239,8 @@ __all__ = [
     "UserKind",
     "UserNotFound",
     "connect",
+    "register",
+    "reset_password",
 ]
 
 

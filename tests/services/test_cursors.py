@@ -157,7 +157,7 @@ async def test_a_store_that_cannot_be_read_ends_the_stream_with_its_error(own: P
 
 
 async def test_the_last_reader_takes_the_ring_with_it(own: Parts) -> None:
-    kitchen = await own.room(MINA, HANA)
+    kitchen = await own.room(HANA, MINA)
     async with subscribed(own, MINA):
         async with subscribed(own, HANA):
             assert set(own.hub.rings) == {LOBBY_ID, kitchen}

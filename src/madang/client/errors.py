@@ -13,7 +13,12 @@ from madang.core.errors import Fact, MadangError
 
 _DOMAIN = "madang"
 _DETAILS_KEY = "grpc-status-details-bin"
-_NUMBERS = frozenset({"channel_id", "head", "index", "sequence", "user_id"})
+_NUMBERS = frozenset(
+    {
+        *("channel_id", "head", "index", "invite_id", "limit", "report_id", "sequence", "session_id", "until"),
+        "user_id",
+    }
+)
 _GROUPS: dict[int, type[MadangError]] = {
     3: errors.InvalidArgument,
     5: errors.NotFound,
@@ -57,6 +62,8 @@ def from_status(status: status_pb2.Status) -> MadangError:
 
 def is_passing(error: MadangError) -> bool:
     """Whether the same call may succeed later, just so."""
+    if isinstance(error, errors.LimitReached):
+        return False
     return isinstance(error, errors.Unavailable | errors.ResourceExhausted)
 
 

@@ -12,7 +12,9 @@ import grpc
 from madang.client.errors import ClientClosed, from_rpc
 from madang.client.tls import Secure
 from madang.core.errors import ServerUnreachable
+from madang.core.models import Registration
 from madang.v1 import (
+    agent_service_pb2,
     agent_service_pb2_grpc,
     channel_service_pb2,
     channel_service_pb2_grpc,
@@ -55,13 +57,22 @@ _OPTIONS = (
 )
 
 
+_REGISTRATIONS = {
+    agent_service_pb2.REGISTRATION_INVITE: Registration.INVITE,
+    agent_service_pb2.REGISTRATION_OPEN: Registration.OPEN,
+    agent_service_pb2.REGISTRATION_CLOSED: Registration.CLOSED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """The server: its version, the history that it keeps, and where it was found (`host:port`)."""
+    """The server: its version, the history that it keeps, where it was found (`host:port`), and how one gets in."""
 
     version: str
     store_id: str
     target: str
+    registration: Registration = Registration.INVITE
+    guests: bool = False
 
 
 class Transport:
@@ -89,7 +100,8 @@ class Transport:
         answer = await self.call(self.agent.GetServer, GetServerRequest())
         if answer.endpoints != self._endpoints:
             self._use(answer.endpoints)
-        self.server = ServerInfo(answer.version, answer.store_id, self.target)
+        registration = _REGISTRATIONS.get(answer.registration, Registration.INVITE)
+        self.server = ServerInfo(answer.version, answer.store_id, self.target, registration, answer.guests)
         return self.server
 
     def authorize(self, token: str) -> None:
@@ -130,6 +142,20 @@ class Transport:
         finally:
             call.cancel()
         raise ServerUnreachable(target=self.target, problem="the server ended the stream")
+
+    async def download(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
+    ) -> AsyncGenerator[Response, None]:
+        """Read a stream that has an end. It is cancelled when the caller stops. Raises like `call`."""
+        self._check_open()
+        call = method(request, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error, self.target) from None
+        finally:
+            call.cancel()
 
     def post(self) -> PostCall:
         """Open a Post stream; its errors are gRPC's, for the caller to turn."""

@@ -173,6 +173,11 @@ def asks_server_role(channel: Channel) -> bool:
     return channel.read_only or channel.slow_mode > 0 or (channel.kind is ChannelKind.LOBBY and not channel.guests)
 
 
+def is_plain(channel: Channel) -> bool:
+    """Whether every member that is not muted may write in the channel, with nothing more to ask: most are so."""
+    return channel.archived_at is None and not asks_server_role(channel)
+
+
 def require_voice(
     channel: Channel, stands: Standing, server_role: ServerRole, muted_until: int | None, now: int
 ) -> None:
@@ -199,7 +204,10 @@ def slow_down(channel: Channel, wrote_at: int | None, now: int) -> SlowMode | No
     if wrote_at is None:
         return None
     rest = min(wrote_at - now, 0) + channel.slow_mode * _SECOND  # a clock that went back does not make it longer
-    return SlowMode(channel_id=channel.channel_id, retry_after=rest / _SECOND) if rest > 0 else None
+    if rest <= 0:
+        return None
+    tenths = -(-rest // (_SECOND // 10))  # rounded up: whoever waits for so long is let through
+    return SlowMode(channel_id=channel.channel_id, retry_after=tenths / 10)
 
 
 def seconds(until: int | None) -> int:

@@ -27,6 +27,8 @@ _ANYONE = Rule(ServerRole.GUEST)
 _READER = Rule(ServerRole.GUEST, Scope.READ)
 _SENDER = Rule(ServerRole.GUEST, Scope.SEND)
 _MANAGER = Rule(ServerRole.BOT, Scope.MANAGE)
+# Where guests are let in they make channels too, and own them: a server on loopback needs no account to be of use.
+_MAKER = Rule(ServerRole.GUEST, Scope.MANAGE)
 _PERSON = Rule(ServerRole.MEMBER)
 _ADMIN = Rule(ServerRole.ADMIN)
 _OWNER = Rule(ServerRole.OWNER)
@@ -61,12 +63,12 @@ RULES: dict[str, Rule] = {
     "HeartbeatService/SetStatus": Rule(ServerRole.GUEST, Scope.SEND),
     "HeartbeatService/ListPresences": _READER,
     "HeartbeatService/WatchPresence": _READER,
-    "LobbyService/CreateChannel": _MANAGER,
+    "LobbyService/CreateChannel": _MAKER,
     "LobbyService/GetChannel": _READER,
     "LobbyService/ListChannels": _READER,
     "LobbyService/UpdateChannel": Rule(ServerRole.GUEST, Scope.MANAGE),
-    "LobbyService/ArchiveChannel": _MANAGER,
-    "LobbyService/UnarchiveChannel": _MANAGER,
+    "LobbyService/ArchiveChannel": _MAKER,
+    "LobbyService/UnarchiveChannel": _MAKER,
     "LobbyService/JoinChannel": _SENDER,
     "LobbyService/LeaveChannel": _SENDER,
     "LobbyService/ListMembers": _READER,

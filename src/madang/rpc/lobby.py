@@ -94,6 +94,7 @@ class LobbyServicer(ModerationMethods):
             user = await self._lobby.user_by_handle(request.handle)
         else:
             user = await self._lobby.user(request.user_id)
+        [user] = await self._lobby.as_seen_by(actor(), [user])
         return pb.GetUserResponse(user=user_to_pb(user))
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
@@ -104,7 +105,8 @@ class LobbyServicer(ModerationMethods):
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
         """See the contract."""
         users, token = await self._lobby.users(caller().user_id, request.page_size, request.page_token)
-        return pb.ListUsersResponse(users=map(user_to_pb, users), next_page_token=token)
+        seen = await self._lobby.as_seen_by(actor(), users)
+        return pb.ListUsersResponse(users=map(user_to_pb, seen), next_page_token=token)
 
 
 def _update(request: pb.UpdateChannelRequest) -> ChannelUpdate:

@@ -52,8 +52,9 @@ class AgentService:
             raise GuestsNotAllowed(where="on this server")
         wished = check_handle(handle) if handle else f"guest-{secrets.token_hex(3)}"
         token, digest = new_token()
+        changes = self._sessions.changes
         user, session = await self._store.write(_add_guest, wished, kind, digest, device, address)
-        self._sessions.remember(digest, session, address)
+        self._sessions.remember_new(digest, session, address, changes)
         return SignedIn(session, user, token)
 
     async def sign_in_token(self, token: str, address: str = "") -> SignedIn:
@@ -68,8 +69,9 @@ class AgentService:
         """
         proof = await self._credentials.prove(handle, password, address)
         token, digest = new_token()
+        changes = self._sessions.changes
         user, session = await self._store.write(_sign_in, proof, digest, device, address)
-        self._sessions.remember(digest, session, address)
+        self._sessions.remember_new(digest, session, address, changes)
         return SignedIn(session, user, token)
 
     async def user(self, user_id: int) -> User:

@@ -16,6 +16,9 @@ MAX_PIECE = 256 * 1024
 """About how many characters one piece of the export has at most, and at least one line."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""What JSON lets stand as it is, and some readers of lines take for the end of one."""
+
 Line = dict[str, object]
 
 
@@ -63,7 +66,7 @@ def _record(transaction: Transaction, actor: Actor) -> None:
 def _pieces(lines: Iterable[Line]) -> Iterable[bytes]:
     piece = ""
     for line in lines:
-        text = json.dumps(line, ensure_ascii=False) + "\n"
+        text = json.dumps(line, ensure_ascii=False).translate(_BREAKS) + "\n"
         if piece and len(piece) + len(text) > MAX_PIECE:
             yield piece.encode()
             piece = ""

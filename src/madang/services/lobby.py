@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 
 from madang.core import policy
 from madang.core.errors import UserNotFound
-from madang.core.models import Actor, Channel, ChannelKind, Member, User
+from madang.core.models import Actor, Channel, ChannelKind, Member, ServerRole, User
 from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
 from madang.core.text import check_channel_name, check_topic
 from madang.services import access, direct, making, membership
 from madang.services.making import ChannelUpdate
-from madang.storage import accounts, directory, memberships
+from madang.storage import accounts, directory, memberships, server_bans
 from madang.storage.database import Connection
 from madang.storage.store import Store
 
@@ -145,6 +145,12 @@ class LobbyService:
         found = await self._store.read(accounts.users_page, decode_token(query, token, 0), size + 1)
         shown, more = cut(found, size)
         return shown, encode_token(query, shown[-1].user_id) if more else ""
+
+    async def as_seen_by(self, actor: Actor, users: Sequence[User]) -> Sequence[User]:
+        """The users as the actor may see them: administrators see who is shut out."""
+        if actor.role < ServerRole.ADMIN or not users:
+            return users
+        return await self._store.read(server_bans.marked, users, self._clock())
 
     def _entry(self, channel: Channel, member: Member | None) -> Entry:
         return channel, None if member is None else access.as_of(member, self._clock())

@@ -68,7 +68,8 @@ class Sessions:
         self._digests: dict[int, bytes] = {}  # of the sessions in the cache
         self._of_user: dict[int, set[int]] = {}  # the ids of the sessions in the cache
         self._used: dict[int, str] = {}
-        self._changes = 0
+        self.changes = 0
+        """How often something ended or changed: what was read, or written, before that may not be so any more."""
         bus.subscribe(SessionEnded, self._on_session_ended)
         bus.subscribe(ServerRoleChanged, self._on_role_changed)
 
@@ -111,6 +112,13 @@ class Sessions:
             _, oldest = self._cache.popitem(last=False)
             self._forget(oldest)
 
+    def remember_new(self, digest: bytes, session: Session, address: str, changes: int) -> None:
+        """A session was made. `changes`: how many there were before it was asked for; when there were more since, one
+        of them may have ended it, and the store is asked at its first use.
+        """
+        if changes == self.changes:
+            self.remember(digest, session, address)
+
     async def save_use(self, streaming: Iterable[int] = ()) -> None:
         """Write down which sessions were used since the last time: their 30 days begin anew. Called now and then.
 
@@ -139,11 +147,11 @@ class Sessions:
     async def _read(self, digest: bytes) -> Session:
         """What the store says. It is asked again when something changed meanwhile: its answer may be from before."""
         while True:
-            changes = self._changes
+            changes = self.changes
             found = await self._store.read(sessions.by_digest, digest, self._clock())
             if found is None:
                 raise TokenInvalid
-            if changes != self._changes:
+            if changes != self.changes:
                 continue
             if found.ban is not None:
                 raise banned(found.ban)
@@ -162,13 +170,13 @@ class Sessions:
             del self._of_user[session.user_id]
 
     def _on_session_ended(self, event: SessionEnded) -> None:
-        self._changes += 1
+        self.changes += 1
         digest = self._digests.get(event.session_id)
         if digest is not None:
             self._forget(self._cache.pop(digest))
 
     def _on_role_changed(self, event: ServerRoleChanged) -> None:
-        self._changes += 1
+        self.changes += 1
         for session_id in self._of_user.get(event.user_id, ()):
             digest = self._digests[session_id]
             self._cache[digest] = replace(self._cache[digest], role=event.role)
