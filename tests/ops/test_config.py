@@ -268,6 +268,7 @@ def test_lists() -> None:
     both = Address("localhost", 1), Address("::1", 2)
     assert kind.read("localhost:1,[::1]:2") == kind.from_toml(["localhost:1", "[::1]:2"]) == both
     assert kind.read(kind.show(both)) == both
-    for wrong in ([1], [["x"]], 1, {}):
+    wrongs: list[object] = [[1], [["x"]], 1, {}]
+    for wrong in wrongs:
         with pytest.raises(SettingError, match="a list of addresses is needed"):
             kind.from_toml(wrong)
