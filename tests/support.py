@@ -299,8 +299,7 @@ def _add_person(transaction: Transaction, role: ServerRole) -> int:
     name = f"person-{count + 1}"
     values = {"handle": name, "handle_key": name, "kind": kind.value, "created_at": transaction.now, "role": role.value}
     query = sa.insert(users).values(values).returning(users.c.user_id)
-    user_id: int = transaction.connection.execute(query).scalar_one()
-    return user_id
+    return int(transaction.connection.execute(query).scalar_one())
 
 
 @contextmanager

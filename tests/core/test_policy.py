@@ -24,6 +24,7 @@ from madang.core.policy import (
     Action,
     Standing,
     absent,
+    is_plain,
     require,
     require_entry,
     require_over,
@@ -199,6 +200,28 @@ def test_guests_write_in_the_lobby_unless_it_says_no_and_stay_where_they_are_els
         of = channel(kind, guests=guests)
         assert voice(of, Standing.MEMBER, ServerRole.GUEST, None) == expected
         assert voice(of, Standing.MEMBER, ServerRole.BOT, None) == ""
+
+
+def test_in_a_plain_channel_every_member_writes_unless_it_is_muted() -> None:
+    """The short cut of the busy path says nothing that the rules do not say."""
+    plain = 0
+    modes: tuple[dict[str, int], ...] = (
+        {},
+        {"read_only": 1},
+        {"slow_mode": 3},
+        {"guests": 1},
+        {"guests": 1, "slow_mode": 3},
+    )
+    for kind, archived, chosen in product(ChannelKind, (False, True), modes):
+        of = channel(kind, archived, **chosen)
+        if not is_plain(of):
+            continue
+        plain += 1
+        for role, server_role in product(ChannelRole, ServerRole):
+            require(Action.WRITE, of, role, server_role)
+            assert voice(of, standing(of, role, server_role), server_role, None) == ""
+        assert of.slow_mode == 0
+    assert plain == 7, "public, private and direct with guests or without, the lobby with guests"
 
 
 def test_guests_come_in_where_they_are_let_in() -> None:

@@ -30,11 +30,10 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 async def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory of a server that was shut down: a channel with a few long messages."""
+    """A data directory of a server that was shut down: a few long messages in the lobby."""
     directory = tmp_path / "data"
     monkeypatch.setattr(node, "HAND_OVER", 0.0)
     async with madang.Server(directory) as running, madang.connect(running.target, handle="mina", live=False) as mina:
-        await mina.create_channel("kitchen")
-        for number in range(4):
-            await mina.send("kitchen", f"message {number} {'x' * 16_000}")
+        for number in range(5):
+            await mina.send("lobby", f"message {number} {'x' * 16_000}")
     return directory

@@ -254,14 +254,14 @@ def test_damaged(data: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> N
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("DELETE FROM messages WHERE channel_id = 2 AND sequence = 3", "it has"),
+        ("DELETE FROM messages WHERE channel_id = 1 AND sequence = 3", "it has"),
         (
-            "DELETE FROM messages WHERE channel_id = 2 AND sequence = 5",
+            "DELETE FROM messages WHERE channel_id = 1 AND sequence = 5",
             "its sequence",
         ),
-        ("UPDATE channels SET sequence = sequence + 1 WHERE channel_id = 2", "its sequence"),
-        ("UPDATE channels SET sequence = sequence - 1 WHERE channel_id = 2", "its sequence"),
-        ("UPDATE messages SET channel_id = 99 WHERE channel_id = 2 AND sequence = 3", "belong to no channel"),
+        ("UPDATE channels SET sequence = sequence + 1 WHERE channel_id = 1", "its sequence"),
+        ("UPDATE channels SET sequence = sequence - 1 WHERE channel_id = 1", "its sequence"),
+        ("UPDATE messages SET channel_id = 99 WHERE channel_id = 1 AND sequence = 3", "belong to no channel"),
     ],
 )
 def test_a_message_is_missing(data: Path, tmp_path: Path, statement: str, told: str) -> None:
@@ -276,9 +276,9 @@ def test_a_message_is_missing(data: Path, tmp_path: Path, statement: str, told: 
 def test_messages_that_were_changed_are_not_missing(data: Path, tmp_path: Path) -> None:
     """A change takes a number, too; then a hole is no loss."""
     with closing(sqlite3.connect(data / "madang.db")) as connection, connection:
-        connection.execute("UPDATE channels SET sequence = sequence + 1 WHERE channel_id = 2")
-        change = """UPDATE messages SET version = (SELECT sequence FROM channels WHERE channel_id = 2)
-                    WHERE channel_id = 2 AND sequence = 2"""
+        connection.execute("UPDATE channels SET sequence = sequence + 1 WHERE channel_id = 1")
+        change = """UPDATE messages SET version = (SELECT sequence FROM channels WHERE channel_id = 1)
+                    WHERE channel_id = 1 AND sequence = 2"""
         connection.execute(change)
     backup(data, tmp_path / "backup")
     check(tmp_path / "backup")

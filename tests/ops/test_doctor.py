@@ -58,7 +58,7 @@ def test_all_is_well(data: Path, tmp_path: Path, examined: Run) -> None:
     assert set(findings) == {
         *("settings", "permissions", "certificate", "disk space", "clock", "database", "open files", "port")
     }
-    assert "5 messages in 2 channels" in findings["database"]["text"]
+    assert "5 messages in 1 channels" in findings["database"]["text"]
     assert pair.fingerprint in findings["certificate"]["text"]
     assert (data / "madang.db").read_bytes() == before, "nothing is changed"
 
@@ -164,7 +164,7 @@ def test_a_damaged_database(data: Path, examined: Run) -> None:
 
 def test_a_hole(data: Path, examined: Run) -> None:
     with closing(sqlite3.connect(data / "madang.db")) as connection, connection:
-        connection.execute("DELETE FROM messages WHERE channel_id = 2 AND sequence = 3")
+        connection.execute("DELETE FROM messages WHERE channel_id = 1 AND sequence = 3")
     assert ill(examined("--data", data)[1]) == {"database": "FAIL"}
 
 

@@ -13,6 +13,7 @@ from support import PATIENCE, eventually
 from benchmarks import http2
 from benchmarks.connection import CallError, Connection
 from benchmarks.messages import MessageReader
+from madang.core.models import LOBBY_ID
 from madang.node import listeners
 from madang.node.embed import Server
 from madang.node.listeners import MAX_METADATA_BYTES, ListenError
@@ -46,12 +47,12 @@ def token_of(caller: Caller) -> str:
     return str(dict(caller.metadata)["authorization"]).removeprefix("Bearer ")
 
 
-async def test_ping_flood(stranger: Connection, mina: Caller, kitchen: int) -> None:
+async def test_ping_flood(stranger: Connection, mina: Caller) -> None:
     """Cut off, while somebody else's stream, open all the time, goes on."""
     live = mina.stream("Subscribe")
     await live.read()
     await _flood(stranger)
-    said = await mina.say(kitchen, "hello")
+    said = await mina.say(LOBBY_ID, "hello")
     assert said
     response = await live.read()
     assert [message.text for batch in response.batches for message in batch.messages] == ["hello"]

@@ -24,6 +24,7 @@ from madang.core.errors import (
 )
 from madang.core.events import SessionEnded
 from madang.core.models import Scope, ServerRole
+from madang.services.credentials import Proof
 from madang.storage import accounts, server_bans
 from madang.storage import sessions as stored
 
@@ -321,8 +322,8 @@ async def test_a_session_that_ends_with_the_commit_that_made_it_is_not_remembere
     proof_began = asyncio.Event()
     prove = own.front.credentials.prove
 
-    async def proving(*args: str) -> Any:
-        proof = await prove(*args)
+    async def proving(handle: str, password: str, address: str) -> Proof:
+        proof = await prove(handle, password, address)
         proof_began.set()
         return proof
 

@@ -304,8 +304,7 @@ async def test_a_ban_among_messages_that_are_on_their_way(own: Parts, how: str) 
         after = [own.store.append([draft(kitchen, hana.user_id, f"after {number}")]) for number in range(5)]
         others = own.store.append([draft(kitchen, mina.user_id, "still here")])
     await act
-    stored = [message for one in before for message in await one]
-    assert sequences(stored) == [head + number for number in range(1, 6)]
+    assert [sequences(await one) for one in before] == [[head + number] for number in range(1, 6)]
     reason = Muted.reason if how == "mute" else NotAMember.reason
     assert [sequences(await one) for one in after] == [[reason]] * 5
     assert isinstance((await others)[0], Message)

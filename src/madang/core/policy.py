@@ -173,6 +173,11 @@ def asks_server_role(channel: Channel) -> bool:
     return channel.read_only or channel.slow_mode > 0 or (channel.kind is ChannelKind.LOBBY and not channel.guests)
 
 
+def is_plain(channel: Channel) -> bool:
+    """Whether every member that is not muted may write in the channel, with nothing more to ask: most are so."""
+    return channel.archived_at is None and not asks_server_role(channel)
+
+
 def require_voice(
     channel: Channel, stands: Standing, server_role: ServerRole, muted_until: int | None, now: int
 ) -> None:

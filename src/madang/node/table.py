@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from madang.core.models import Registration
-from madang.node.kinds import ADDRESS, DIRECTORY, FILE, LOG_FORMAT, PORTS, SECONDS, SWITCH, Kind, choice
+from madang.node.kinds import ADDRESS, DIRECTORY, FILE, LOG_FORMAT, NUMBER, PORTS, SECONDS, SWITCH, Kind, choice
 from madang.node.settings import Settings
 
 MASK = "(secret)"
@@ -77,6 +77,9 @@ SETTINGS: tuple[Setting, ...] = (
         choice(*(each.value for each in Registration), make=Registration),
         "how one gets an account: with an invite, openly, or not at all",
     ),
+    Setting("password_time", NUMBER, "how often a password's hash (Argon2id) passes over its memory"),
+    Setting("password_memory", NUMBER, "how much memory it takes, KiB"),
+    Setting("password_lanes", NUMBER, "how many lanes it has"),
     Setting("classic", SWITCH, "serve the classic contract, whose channel ports are plain text", _ON_LOOPBACK),
     Setting("classic_ports", PORTS, "ports for the channels of the classic contract"),
     Setting("pace", SECONDS, "for how long the fan-out rests after a write, for each reader"),

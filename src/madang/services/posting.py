@@ -45,6 +45,7 @@ class _Place:
 
     channel: Channel
     head: int
+    plain: bool
     verdicts: dict[int, MadangError | None] = field(default_factory=dict)
     slowed: dict[int, int | None] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
@@ -57,10 +58,12 @@ class _Group:
         found, self._seats = directory.places(connection, pairs)
         # Few channels care what their authors are on the server: for all others it is not even asked.
         asking = {key for key, channel in found.items() if policy.asks_server_role(channel)}
-        authors = {author_id for channel_id, author_id in pairs if channel_id in asking}
+        authors = {author_id for channel_id, author_id in pairs if channel_id in asking} if asking else ()
         self._server_roles = memberships.server_roles(connection, authors) if authors else {}
         self._transaction = transaction
-        self._places = {key: _Place(channel, channel.sequence) for key, channel in found.items()}
+        self._places = {
+            key: _Place(channel, channel.sequence, policy.is_plain(channel)) for key, channel in found.items()
+        }
         self._rows: list[tuple[Message, bytes | None]] = []
         self._seen: dict[tuple[int, bytes], Message] = {}
         if transaction.careful:
@@ -121,6 +124,8 @@ class _Group:
         channel = place.channel
         seat = self._seats.get((channel.channel_id, author_id))
         in_lobby = channel.kind is ChannelKind.LOBBY
+        if place.plain and (in_lobby if seat is None else seat.muted_until is None):
+            return
         role = seat.role if seat is not None else ChannelRole.MEMBER if in_lobby else None
         server_role = self._server_roles.get(author_id, ServerRole.GUEST)
         policy.require(Action.WRITE, channel, role, server_role)

@@ -178,9 +178,9 @@ def places(
         for row in select_in(connection, _PLACES, {"channel_ids": channel_ids, "user_ids": user_ids}):
             if row[0] not in found:
                 found[row[0]] = _channel(row[:width])
-            if row[width] is not None:
-                _, role, muted_until, wrote_at = row[width:]
-                seats[row[0], row[width]] = Seat(memberships.ROLES[role], muted_until, wrote_at)
+            user_id = row[width]
+            if user_id is not None:
+                seats[row[0], user_id] = Seat(memberships.ROLES[row[width + 1]], row[width + 2], row[width + 3])
     return found, seats
 
 
