@@ -209,6 +209,15 @@ class Person:
                 process.kill()
 
     @contextmanager
+    def terminal(self, command: str, *arguments: str) -> Iterator[Window]:
+        """A command in a terminal."""
+        window = Window(self, *arguments, command=command)
+        try:
+            yield window
+        finally:
+            window.close()
+
+    @contextmanager
     def console(self, *arguments: str) -> Iterator[Window]:
         """A console in a terminal."""
         window = Window(self, *arguments)
@@ -222,10 +231,12 @@ class Person:
 class Window:
     """A terminal window with a program in it: what is typed, and what is seen."""
 
-    def __init__(self, person: Person, *arguments: str, rows: int = 24, columns: int = 80) -> None:
+    def __init__(
+        self, person: Person, *arguments: str, command: str = "console", rows: int = 24, columns: int = 80
+    ) -> None:
         self._child = pexpect.spawn(
             sys.executable,
-            ["-m", "madang", "console", *arguments],
+            ["-m", "madang", command, *arguments],
             env=person.environment,
             dimensions=(rows, columns),
             encoding="utf-8",

@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from importlib import metadata
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from madang.core.errors import MadangError
 from madang.node.command import add_parser as add_serve
@@ -26,10 +26,15 @@ _DESCRIPTION = "Group chat that you host yourself. Start with: madang serve, and
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors as one sentence."""
+    """argparse, with errors as one sentence, and options by their whole names: --password is not --password-file."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False} | options)
 
     def error(self, message: str) -> NoReturn:
         """Tell a usage error, and end."""
+        if "--password" in message and "--password-file" not in message:  # and do not show it once more
+            message = "a password is no argument: it is asked for, or read with --password-file"
         print_error(f"{message}; {self.prog} --help explains")
         raise SystemExit(Exit.USAGE)
 

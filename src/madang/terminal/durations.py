@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_PART = re.compile(r"(\d{1,9})([smhdw])")
+_PART = re.compile(r"([0-9]{1,9})([smhdw])")
 _LONGEST = 100 * 365 * 86_400
 
 
