@@ -2,11 +2,11 @@
 #
 #   make run        make .venv, install, start a server on localhost with its data in ./madang-data
 #   make test       install what development needs, run every check and the whole test suite
-#   make check      ruff, mypy --strict, import-linter, buf, generated code: fast, no tests
+#   make check      ruff, mypy --strict, import-linter, buf, generated code and pages: fast, no tests
 #   make unit       the tests that need no process of their own: under a minute
 #   make bench      measure, and write benchmarks/RESULTS.md (15 to 20 minutes; leave the machine alone meanwhile)
 #   make faults     the kill test, 20 rounds
-#   make generate   generate the contract's Python code from proto/
+#   make generate   generate the contract's Python code from proto/, and docs/settings.md
 #   make baseline   take the contract as it is for what later changes must not break (at a release)
 #   make format     ruff format, buf format
 #   make clean      remove what these made, but for ./madang-data
@@ -31,6 +31,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python scripts/settings_page.py --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/check_contract.sh
 
 unit: $(VENV)/.installed-dev
@@ -44,6 +45,7 @@ faults: $(VENV)/.installed-dev
 
 generate: $(VENV)/.installed-dev
 	$(BIN)/python scripts/generate.py
+	$(BIN)/python scripts/settings_page.py
 
 baseline: $(VENV)/.installed-dev
 	$(BIN)/python scripts/generate.py --image proto/baseline.binpb

@@ -11,20 +11,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError
 from madang.core.events import Event
-from madang.core.models import LOBBY_ID, Changes, Content, Draft, Message
+from madang.core.models import LOBBY_ID, Actor, Changes, Content, Draft, Message, ServerRole, UserKind
 from madang.services import posting
 from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
+from madang.services.front import Entrance, Front
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.lobby import LobbyService
+from madang.services.moderation import ModerationService
+from madang.services.passwords import Cost
+from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.services.subscription import Subscription, Wanted
-from madang.storage import directory, messages
+from madang.storage import audit, directory, messages
+from madang.storage.schema import users
 from madang.storage.store import Store, open_store
 from madang.storage.transaction import Transaction
 from madang.v1 import channel_service_pb2 as pb
@@ -32,6 +38,10 @@ from madang.wire.batches import encode_changes
 
 PATIENCE = 20.0
 """Seconds in which whatever is waited for has to happen; far more than it takes."""
+
+
+CHEAP = Cost(time=1, memory=8, parallelism=1)
+"""What a password costs to hash in tests."""
 
 
 class Clock:
@@ -104,13 +114,25 @@ class Parts:
     heartbeat: HeartbeatService
     lobby: LobbyService
     channel: ChannelService
+    moderation: ModerationService
+    reports: ReportService
+    front: Front
 
     async def room(self, owner: int, *others: int, name: str = "kitchen") -> int:
         """A new channel with these members; its id."""
-        channel = await self.lobby.create(owner, name, "", None)
+        channel = await self.lobby.create(actor(owner), name, "", None)
         for user_id in others:
-            await self.lobby.join(user_id, channel.channel_id)
+            await self.lobby.join(actor(user_id), channel.channel_id)
         return channel.channel_id
+
+    async def people(self, *roles: ServerRole) -> list[Actor]:
+        """New accounts of these roles on the server."""
+        return [actor(await self.store.write(_add_person, role), role) for role in roles]
+
+    async def audited(self) -> list[tuple[str, int, int, int]]:
+        """What the audit log says, oldest first: the action, who did it, to whom, and where."""
+        events = await self.store.read(audit.page, None, 1000)
+        return [(event.action, event.actor_id, event.user_id, event.channel_id) for event in reversed(events)]
 
     async def say(self, user_id: int, channel_id: int, *texts: str) -> list[Message]:
         """Messages that are stored with one commit."""
@@ -124,7 +146,9 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts(path: Path, *, bus: LocalBus | None = None, rest: float = 0.0) -> AsyncIterator[Parts]:
+async def parts(
+    path: Path, *, bus: LocalBus | None = None, rest: float = 0.0, entrance: Entrance | None = None
+) -> AsyncIterator[Parts]:
     """The services over a store in the directory, put together as a node does it."""
     bus, clock = bus or LocalBus(), Clock()
 
@@ -139,16 +163,20 @@ async def parts(path: Path, *, bus: LocalBus | None = None, rest: float = 0.0) -
     streams, hub = Streams(bus), Hub(bus, rest)
     async with opened(path, committed, clock, hub.is_behind) as store:
         hub.use(store)
+        front = Front(store, bus, clock, entrance or Entrance(cost=CHEAP))
         yield Parts(
             clock,
             store,
             bus,
             hub,
             streams,
-            AgentService(store, bus, clock),
+            front.agent,
             HeartbeatService(bus, clock),
-            LobbyService(store),
-            ChannelService(store, bus, hub),
+            LobbyService(store, clock),
+            ChannelService(store, bus, hub, clock),
+            ModerationService(store, clock),
+            ReportService(store),
+            front,
         )
 
 
@@ -258,6 +286,20 @@ async def subscribed(
         yield live
     finally:
         subscription.close()
+
+
+def actor(user_id: int, role: ServerRole = ServerRole.MEMBER) -> Actor:
+    """Somebody who asks for something."""
+    return Actor(user_id, 0, role)
+
+
+def _add_person(transaction: Transaction, role: ServerRole) -> int:
+    count = transaction.connection.execute(sa.select(sa.func.count()).select_from(users)).scalar_one()
+    kind = UserKind.GUEST if role is ServerRole.GUEST else UserKind.BOT if role is ServerRole.BOT else UserKind.PERSON
+    name = f"person-{count + 1}"
+    values = {"handle": name, "handle_key": name, "kind": kind.value, "created_at": transaction.now, "role": role.value}
+    query = sa.insert(users).values(values).returning(users.c.user_id)
+    return int(transaction.connection.execute(query).scalar_one())
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from madang.client.admin import NewInvite, ResetCode
+    from madang.client.bots import BotToken
     from madang.client.client import Client
-    from madang.client.connect import Connecting, connect
+    from madang.client.connect import Connecting, connect, register, reset_password
     from madang.client.directory import ChannelInfo
     from madang.client.errors import ClientClosed
     from madang.client.events import (
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
         UserChanged,
     )
     from madang.client.home import StateError, StateInUse
+    from madang.client.keyring import Keyring
+    from madang.client.moderation import BanInfo
     from madang.client.outgoing import Outgoing, Receipt, SendState
+    from madang.client.tls import ServerNotTrusted, Tls
     from madang.client.transport import ServerInfo
     from madang.core.errors import (
         AccountBanned,
@@ -109,18 +114,23 @@ if TYPE_CHECKING:
     from madang.node.embed import Server
 
 _HOMES = {
-    "madang.client.connect": "Connecting connect",
+    "madang.client.admin": "NewInvite ResetCode",
+    "madang.client.bots": "BotToken",
+    "madang.client.connect": "Connecting connect register reset_password",
     "madang.client.client": "Client",
     "madang.client.directory": "ChannelInfo",
     "madang.client.errors": "ClientClosed",
     "madang.client.events": "ChannelClosed ChannelOpened ChannelReset Connected Disconnected Event MessageEvent "
     "PresenceChanged ReadMarkMoved SendDelayed Sent TypingEvent UserChanged",
     "madang.client.home": "StateError StateInUse",
+    "madang.client.keyring": "Keyring",
+    "madang.client.moderation": "BanInfo",
     "madang.client.outgoing": "Outgoing Receipt SendState",
     "madang.client.transport": "ServerInfo",
     "madang.core.models": "AuditEvent Ban Channel ChannelKind ChannelRole Content "
     "Invite Member Message Registration Report Scope ServerRole Session User UserKind",
     "madang.core.presence": "Presence Status",
+    "madang.client.tls": "ServerNotTrusted Tls",
     "madang.node.embed": "Server",
 }
 """Where the names are; all others are errors."""
@@ -131,7 +141,9 @@ __all__ = [
     "AlreadyExists",
     "AuditEvent",
     "Ban",
+    "BanInfo",
     "BannedFromChannel",
+    "BotToken",
     "Channel",
     "ChannelArchived",
     "ChannelClosed",
@@ -162,6 +174,7 @@ __all__ = [
     "InvalidField",
     "Invite",
     "InviteNotFound",
+    "Keyring",
     "LastOwner",
     "LimitReached",
     "LobbyIsFixed",
@@ -173,6 +186,7 @@ __all__ = [
     "MessageNotFound",
     "Muted",
     "NameNotAllowed",
+    "NewInvite",
     "NotAMember",
     "NotFound",
     "NotPermitted",
@@ -193,6 +207,7 @@ __all__ = [
     "Report",
     "ReportNotFound",
     "RequestIdReused",
+    "ResetCode",
     "ResourceExhausted",
     "Scope",
     "ScopeMissing",
@@ -202,6 +217,7 @@ __all__ = [
     "Server",
     "ServerDraining",
     "ServerInfo",
+    "ServerNotTrusted",
     "ServerRole",
     "ServerUnreachable",
     "Session",
@@ -214,6 +230,7 @@ __all__ = [
     "Status",
     "StorageUnavailable",
     "TextNotAllowed",
+    "Tls",
     "TokenInvalid",
     "TokenMissing",
     "TypingEvent",
@@ -224,6 +241,8 @@ __all__ = [
     "UserKind",
     "UserNotFound",
     "connect",
+    "register",
+    "reset_password",
 ]
 
 

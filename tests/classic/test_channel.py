@@ -111,8 +111,8 @@ async def test_a_channel_that_a_madang_user_made_stays(server: Server, net: Netw
     sumi = await net.sign_in(server.target, "sumi")
     kitchen = await sumi.make("kitchen")
     room = await user.join(kitchen)
-    await sumi.leave(kitchen)
     await room.leave()
+    await sumi.leave(kitchen)
     assert await user.channels() == [kitchen]
 
 
@@ -147,9 +147,9 @@ async def test_both_contracts_in_one_channel(server: Server, net: Network) -> No
     mina = await net.sign_in(server.target, "mina")
     await mina.join(kitchen)
     assert await read(status) == joined(mina.user_id, kitchen)
-    await sumi.leave(kitchen)
-    assert await read(status) == left(sumi.user_id, kitchen)
-    assert await mina.history(kitchen) == ["from madang", "from the classic contract"]
+    await mina.leave(kitchen)
+    assert await read(status) == left(mina.user_id, kitchen)
+    assert await sumi.history(kitchen) == ["from madang", "from the classic contract"]
 
 
 async def test_a_classic_user_is_a_guest_named_for_its_index(server: Server, net: Network) -> None:

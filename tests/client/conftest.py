@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,14 @@ import madang
 
 PATIENCE = 20.0
 """Seconds in which whatever is waited for has to happen."""
+PASSWORD = "the cat sat on the mat"  # noqa: S105
+OPEN: dict[str, Any] = {
+    "registration": madang.Registration.OPEN,
+    "password_time": 1,
+    "password_memory": 64,
+    "password_lanes": 1,
+}
+"""Settings of a server that anyone may register at, with passwords that are quick to check."""
 
 
 class Restartable:
@@ -24,7 +33,7 @@ class Restartable:
 
     async def start(self) -> None:
         """Start it where it was."""
-        self._server = madang.Server(self.data, listen=self.target, limits=None)
+        self._server = madang.Server(self.data, listen=self.target, limits=None, **OPEN)
         await self._server.start()
         self.target = self._server.target
 
@@ -33,6 +42,13 @@ class Restartable:
         server, self._server = self._server, None
         if server is not None:
             await server.stop()
+
+    async def first_invite(self) -> str:
+        """The code with which the server's first owner registers."""
+        assert self._server is not None
+        code = await self._server.first_invite()
+        assert code is not None, "there is an owner already"
+        return code
 
     async def restart(self) -> None:
         """Stop and start it."""
@@ -46,6 +62,16 @@ async def server(tmp_path: Path) -> AsyncIterator[Restartable]:
     await made.start()
     yield made
     await made.stop()
+
+
+def person(server: Restartable | madang.Server, handle: str, **options: Any) -> madang.Connecting:
+    """Somebody with a new account."""
+    return madang.register(server.target, handle, PASSWORD, **options)
+
+
+async def owner(server: Restartable, handle: str = "root") -> madang.Client:
+    """The server's owner."""
+    return await person(server, handle, invite=await server.first_invite())
 
 
 async def upto(client: madang.Client, *kinds: type[madang.Event]) -> list[madang.Event]:

@@ -12,7 +12,7 @@ import madang
 from madang.client import history
 from madang.node.settings import Address
 
-from .conftest import PATIENCE, Restartable, texts, upto
+from .conftest import OPEN, PATIENCE, Restartable, person, texts, upto
 
 
 async def test_sign_in_and_go_on_with_the_token(server: Restartable) -> None:
@@ -34,8 +34,8 @@ async def test_sign_in_and_go_on_with_the_token(server: Restartable) -> None:
 
 async def test_channels(server: Restartable) -> None:
     async with (
-        madang.connect(server.target, handle="mina") as mina,
-        madang.connect(server.target, handle="joon", live=False) as joon,
+        person(server, "mina") as mina,
+        person(server, "joon", live=False) as joon,
     ):
         room = await mina.create_channel("#room", "tea")
         assert (room.name, room.topic, room.owner_id) == ("room", "tea", mina.me.user_id)
@@ -143,8 +143,8 @@ async def test_typing_and_read_marks(server: Restartable) -> None:
 
 async def test_channels_come_and_go_in_the_stream(server: Restartable) -> None:
     async with (
-        madang.connect(server.target, handle="mina") as mina,
-        madang.connect(server.target, handle="joon") as joon,
+        person(server, "mina") as mina,
+        person(server, "joon") as joon,
     ):
         room = await mina.create_channel("room")
         await mina.send(room, "before")
@@ -170,8 +170,8 @@ async def test_channels_come_and_go_in_the_stream(server: Restartable) -> None:
 async def test_services_with_addresses_of_their_own() -> None:
     heartbeat, lobby, channel = (Address.parse("127.0.0.1:0") for _ in range(3))
     async with (
-        madang.Server(heartbeat=heartbeat, lobby=lobby, channel=channel) as server,
-        madang.connect(server.target, handle="mina", presence=True) as mina,
+        madang.Server(heartbeat=heartbeat, lobby=lobby, channel=channel, **OPEN) as server,
+        person(server, "mina", presence=True) as mina,
     ):
         await mina.create_channel("room")
         await mina.send("room", "hello")

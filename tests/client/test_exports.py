@@ -6,10 +6,11 @@ import sys
 import madang
 from madang.core import errors
 
-NAMES = """Channel ChannelClosed ChannelInfo ChannelKind ChannelOpened ChannelReset Client ClientClosed Connected
-Connecting Content Disconnected Event Member Message MessageEvent Outgoing Presence PresenceChanged ReadMarkMoved
-Receipt SendDelayed SendState Sent Server ServerInfo Session StateError StateInUse Status TypingEvent User UserChanged
-UserKind connect"""
+NAMES = """AuditEvent Ban BanInfo BotToken Channel ChannelClosed ChannelInfo ChannelKind ChannelOpened ChannelReset
+ChannelRole Client ClientClosed Connected Connecting Content Disconnected Event Invite Keyring Member
+Message MessageEvent NewInvite Outgoing Presence PresenceChanged ReadMarkMoved Receipt Registration Report
+ResetCode Scope SendDelayed SendState Sent Server ServerInfo ServerNotTrusted ServerRole Session StateError StateInUse
+Status Tls TypingEvent User UserChanged UserKind connect register reset_password"""
 
 
 def test_exports() -> None:

@@ -17,7 +17,7 @@ import madang
 from madang.client import inbox
 from madang.services.hub import Cursor
 
-from .conftest import PATIENCE, Restartable, stored_texts, texts, upto
+from .conftest import PATIENCE, Restartable, person, stored_texts, texts, upto
 
 
 async def test_after_a_restart_of_the_server(server: Restartable) -> None:
@@ -82,8 +82,8 @@ async def test_a_name_that_may_be_old_is_better_than_none(server: Restartable) -
 
 async def test_messages_from_while_the_client_was_away(server: Restartable, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    async with madang.connect(server.target, handle="joon", live=False) as joon:
-        async with madang.connect(server.target, handle="mina", state=state) as mina:
+    async with person(server, "joon", live=False) as joon:
+        async with person(server, "mina", state=state) as mina:
             room = await mina.create_channel("room")
             await joon.join(room)
             await joon.send("room", "one")
@@ -105,7 +105,7 @@ async def test_messages_from_while_the_client_was_away(server: Restartable, tmp_
 
 
 async def test_a_channel_that_was_left_elsewhere_while_away(server: Restartable, tmp_path: Path) -> None:
-    async with madang.connect(server.target, handle="mina", state=tmp_path) as mina:
+    async with person(server, "mina", state=tmp_path) as mina:
         await mina.create_channel("room")
         await mina.create_channel("other")
         for _ in range(3):
@@ -120,7 +120,7 @@ async def test_a_channel_that_was_left_elsewhere_while_away(server: Restartable,
 
 
 async def test_only_some_channels(server: Restartable) -> None:
-    async with madang.connect(server.target, handle="joon") as joon:
+    async with person(server, "joon") as joon:
         for name in ("room", "other"):
             await joon.create_channel(name)
         with pytest.raises(madang.ChannelNotFound):
@@ -138,7 +138,7 @@ async def test_only_some_channels(server: Restartable) -> None:
 
 
 async def test_a_channel_of_the_filter_that_was_left(server: Restartable) -> None:
-    async with madang.connect(server.target, handle="mina") as mina:
+    async with person(server, "mina") as mina:
         for name in ("room", "other"):
             await mina.create_channel(name)
         async with madang.connect(server.target, token=mina.token, channels=["room", "other"]) as desk:

@@ -15,7 +15,7 @@ from madang.core.errors import Internal, Overloaded, StorageUnavailable
 from madang.core.models import Draft, Message
 from madang.services.channel import ChannelService
 
-from .conftest import PATIENCE, Restartable, stored_texts, upto
+from .conftest import PATIENCE, Restartable, person, stored_texts, upto
 
 Stored = asyncio.Future[list[Message | madang.MadangError]]
 
@@ -44,7 +44,7 @@ async def test_in_order(server: Restartable, state: Path | None) -> None:
 
 async def test_a_refusal_in_the_middle_stops_nobody(server: Restartable, state: Path | None) -> None:
     async with (
-        madang.connect(server.target, handle="joon") as joon,
+        person(server, "joon") as joon,
         madang.connect(server.target, state=state) as mina,
     ):
         await joon.create_channel("private")

@@ -13,7 +13,7 @@ from madang.client.home import Credentials, Home
 from madang.core.models import Draft, Message
 from madang.services.channel import ChannelService
 
-from .conftest import PATIENCE, Restartable, stored_texts, upto
+from .conftest import PATIENCE, Restartable, person, stored_texts, upto
 
 
 async def test_sign_out(server: Restartable, tmp_path: Path) -> None:
@@ -194,8 +194,9 @@ async def test_a_crash_between_two_identities_sends_nothing(
 
 async def test_a_server_that_is_new_at_an_old_address(server: Restartable, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    async with madang.connect(server.target, handle="mina", state=state) as mina:
-        await mina.create_channel("room")
+    async with person(server, "joon", live=False) as joon, madang.connect(server.target, state=state) as mina:
+        await joon.create_channel("room")
+        await mina.join("room")
         await server.stop()
         mina.post("room", "meant for the room of the old server")
         await mina.close(drain=0.1)

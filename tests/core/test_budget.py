@@ -53,6 +53,7 @@ def test_a_clock_that_jumps(rate: Rate, asked: list[tuple[int, int]]) -> None:
         granted += buckets.take("key", now, count)
         assert buckets.wait("key", now) <= rate.interval
         assert granted <= rate.burst + forward // rate.interval
+    assert buckets.take("key", now + buckets.wait("key", now)) == 1, "what is told is true"
 
 
 @given(rates, st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 500), st.integers(1, 5)), max_size=100))
@@ -91,7 +92,14 @@ def test_a_rate_of_its_own() -> None:
     assert buckets.take("bot", 10, 100, Rate(50, 10)) == 1
     assert buckets.wait("bot", 10, 1, Rate(50, 10)) == 10
     assert buckets.take("bot", 10, 5) == 4, "a smaller rate from now on: 500 µs are missing of 5,000"
-    assert buckets.wait("bot", 10) == 510 + 4000 - 10 - 4000
+    assert buckets.wait("bot", 10) == 500
+
+
+def test_an_empty_one_fills_as_its_new_rate_says() -> None:
+    buckets = Buckets(Rate(5, 10**9))
+    assert buckets.take("bot", 0, 5) == 5
+    assert buckets.take("bot", 1, 1, Rate(100, 10)) == 0
+    assert buckets.take("bot", 51, 100, Rate(100, 10)) == 5
 
 
 @given(allowances, st.lists(st.integers(0, 1500), max_size=60))
@@ -115,7 +123,11 @@ def test_an_allowance_when_the_clock_jumps(allowance: Allowance, jumps: list[int
     table, now = Allowances(allowance), 0
     for jump in jumps:
         now += jump
-        assert 0 <= table.wait("key", now) <= allowance.period
+        wait = table.wait("key", now)
+        assert 0 <= wait <= allowance.period
+        if wait:
+            now += wait
+            assert table.wait("key", now) == 0, "what is told is true"
         table.add("key", now)
 
 

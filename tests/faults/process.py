@@ -71,6 +71,8 @@ class ServerProcess:
         self.host = "127.0.0.1"
         self.port = free_port()
         self.log = log
+        self.arguments: list[str] = []
+        """What else stands on its command line."""
         self.most_files: int | None = None
         """How many descriptors it may have; None: as many as the system allows."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +95,7 @@ class ServerProcess:
     def launch(self) -> None:
         """Start the process, and wait for nothing."""
         assert self._process is None, "it runs already"
-        line = command(self.data, self.target)
+        line = command(self.data, self.target) + self.arguments
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(line, stdout=log, stderr=log, env=environment())
         if self.most_files is not None:  # before it has read its own limit: it takes longer than this to start

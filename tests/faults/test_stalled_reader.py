@@ -56,20 +56,20 @@ async def post_many(post: PostCall, channel_id: int, count: int) -> None:
             for _ in range(200)
         ]
         await post.write(pb.PostRequest(sends=sends))
-        on_their_way += 1
-        if on_their_way == 4:
-            await answered(post)
-            on_their_way -= 1
-    for _ in range(on_their_way):
-        await answered(post)
+        on_their_way += len(sends)
+        if on_their_way >= 800:
+            on_their_way -= await answered(post)
+    while on_their_way:
+        on_their_way -= await answered(post)
 
 
-async def answered(post: PostCall) -> None:
-    """Read the results of one list: all stored."""
+async def answered(post: PostCall) -> int:
+    """Read an answer: all stored. How many results it holds."""
     response = await post.read()
     assert isinstance(response, pb.PostResponse)
     for result in response.results:
         assert result.HasField("stored"), problem_in(result.error)
+    return len(response.results)
 
 
 async def test_costs_nobody_anything(server: ServerProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -127,30 +128,36 @@ class PostWriter(Writer):
         again = [*self._repeats, *self._unsettled.values()]
         for start in range(0, len(again), self.longest):
             await self._exchange(call, again[start : start + self.longest])
-        waiting: list[list[Sent]] = []
+        waiting: deque[Sent] = deque()
         while waiting or not self._stopping:
-            while len(waiting) < self.in_flight and not self._stopping:
-                waiting.append([self._next() for _ in range(self._rng.randint(1, self.longest))])
-                await _write(call, waiting[-1])
+            while len(waiting) < self.in_flight * self.longest and not self._stopping:
+                sends = [self._next() for _ in range(self._rng.randint(1, self.longest))]
+                waiting += sends
+                await _write(call, sends)
             if waiting:
-                await self._read(call, waiting.pop(0))
+                await self._read(call, waiting)
         await call.done_writing()
         if await call.read() is not grpc.aio.EOF:
             self._history.protocol.append("an answer that belongs to no list")
 
     async def _exchange(self, call: Call, sends: list[Sent]) -> None:
         await _write(call, sends)
-        await self._read(call, sends)
+        waiting = deque(sends)
+        while waiting:
+            await self._read(call, waiting)
 
-    async def _read(self, call: Call, sends: list[Sent]) -> None:
+    async def _read(self, call: Call, waiting: deque[Sent]) -> None:
+        """Take one answer, to the first of those that wait."""
         response = await call.read()
         if not isinstance(response, pb.PostResponse):
             self._history.protocol.append("a stream that ended in order before everything in it was answered")
             raise Refused(Problem("OK", ""))
-        if [result.request_id for result in response.results] != [sent.request_id for sent in sends]:
-            self._history.protocol.append("results that are not those of the list, in its order")
         refused = None
-        for sent, result in zip(sends, response.results, strict=False):
+        for result in response.results:
+            if not waiting or waiting[0].request_id != result.request_id:
+                self._history.protocol.append("results that are not those of the lists, in their order")
+                break
+            sent = waiting.popleft()
             if result.HasField("stored"):
                 self._stored(sent, result.stored.channel_id, result.stored.sequence)
             else:

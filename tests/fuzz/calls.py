@@ -91,7 +91,7 @@ ELSEWHERE = (
     "//",
     "/",
 )
-WHO = ("guest", "guest", "guest", "guest", "guest", "other", "nobody", "stranger", "noise")
+WHO = ("guest", "guest", "member", "member", "owner", "owner", "bot", "other", "nobody", "stranger", "noise")
 
 
 def _input(path: str) -> st.SearchStrategy[Input]:

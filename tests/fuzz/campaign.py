@@ -9,18 +9,16 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import grpc
 from faults.process import ServerProcess, command, environment, free_port
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from madang.classic import client_to_agent_pb2 as classic
-from madang.v1 import agent_service_pb2 as pb
-
 from . import wire
 from .calls import LEAKS, METHODS, Bad, Input, Judge, inputs, make
+from .people import SIGNED_IN, People
 
 BATCH = 10
 """How many calls one example of hypothesis holds."""
@@ -29,7 +27,7 @@ CHECK_EVERY = 50
 CONNECTIONS = 4
 MOST_MEMORY = 256 << 20
 """How much larger than after the first inputs the server may get, bytes."""
-GONE = frozenset({"TOKEN_INVALID", "SESSION_REVOKED", "SESSION_EXPIRED"})
+GONE = frozenset({"TOKEN_INVALID", "SESSION_REVOKED", "SESSION_EXPIRED", "ACCOUNT_BANNED"})
 
 
 class Target(ServerProcess):
@@ -45,6 +43,7 @@ class Target(ServerProcess):
         line = [word for word in command(self.data, self.target) if word not in ("--no-classic", "--no-limits")]
         first = free_port()
         line += ["--classic-ports", f"{first}-{first + 3}", *([] if self._limits else ["--no-limits"])]
+        line += ["--registration", "open", "--password-time=1", "--password-memory=64", "--password-lanes=1"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(line, stdout=log, stderr=log, env=environment())
 
@@ -77,8 +76,7 @@ class Campaign:
         self.first_memory = 0
         self.most_memory = 0
         self._channels: list[grpc.aio.Channel] = []
-        self._tokens = {"nobody": "", "stranger": "madang_" + "A" * 43, "noise": "x", "guest": "", "other": ""}
-        self._index = 0
+        self._people: People | None = None
         self._batches = 0
         self._stack = AsyncExitStack()
 
@@ -95,12 +93,17 @@ class Campaign:
 
     async def calls(self, batch: list[Input]) -> None:
         """Make the calls of a batch at once. Raises Bad."""
-        await self._sign_in()
-        reasons = await asyncio.gather(*(self._call(number, each) for number, each in enumerate(batch)))
+        if self._people is None:
+            self._people = People(self._channels[0], self.server.output)
+        await self._people.sign_in()
+        tokens = self._people.tokens
+        reasons = await asyncio.gather(
+            *(self._call(number, each, tokens[each.who]) for number, each in enumerate(batch))
+        )
         self.tried["calls"] += len(batch)
         for given_input, reason in zip(batch, reasons, strict=True):
-            if reason in GONE and given_input.who in ("guest", "other"):
-                self._tokens[given_input.who] = ""
+            if reason in GONE and given_input.who in SIGNED_IN:
+                tokens[given_input.who] = ""
         await self._check_now_and_then()
 
     async def noise(self, batch: list[bytes]) -> None:
@@ -120,25 +123,13 @@ class Campaign:
         if memory > self.first_memory + MOST_MEMORY:
             raise Bad(f"the server takes {memory >> 20} MiB; after the first inputs it took {self.first_memory >> 20}")
 
-    async def _call(self, number: int, each: Input) -> str:
-        return await make(self._channels[number % CONNECTIONS], each, self._tokens[each.who], self.judge)
+    async def _call(self, number: int, each: Input, token: str) -> str:
+        return await make(self._channels[number % CONNECTIONS], each, token, self.judge)
 
     async def _check_now_and_then(self) -> None:
         self._batches += 1
         if self._batches % CHECK_EVERY == 0:
             await self.check()
-
-    async def _sign_in(self) -> None:
-        """Real sessions; again after one of the inputs has ended them."""
-        for who in ("guest", "other"):
-            if not self._tokens[who]:
-                request = pb.SignInRequest(guest=pb.GuestCredential(handle=who)).SerializeToString()
-                path = "/madang.v1.AgentService/SignIn"
-                made: Any = self._channels[0].unary_unary(path, None, pb.SignInResponse.FromString)
-                self._tokens[who] = (await made(request)).token
-        if not self._index:
-            login: Any = self._channels[0].unary_unary("/Agent/TryLogin", None, classic.LoginReply.FromString)
-            self._index = (await login(classic.LoginRequest().SerializeToString())).index
 
     def page(self) -> str:
         """What was tried, and what came of it."""

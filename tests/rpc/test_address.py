@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from madang.core.budget import Allowance, Rate
+from madang.core.hosts import limit_key
+from madang.core.limits import Limits
 from madang.node.command import settings_of
-from madang.node.settings import SettingError, networks
-from madang.rpc.address import address_of, forwarded, limit_key
+from madang.node.kinds import NETWORKS
+from madang.node.settings import SettingError
+from madang.node.table import BY_NAME
+from madang.rpc.address import address_of, forwarded
 
 from .test_settings import parsed
 
-PROXIES = networks(["10.0.0.0/8", "::1", "127.0.0.1"])
+PROXIES = NETWORKS.read("10.0.0.0/8, ::1, 127.0.0.1")
 
 
 class Call:
@@ -35,7 +42,7 @@ class Call:
         ("ipv4:203.0.113.5:1234", [], "203.0.113.5"),
         ("ipv6:%5B2001:db8::1%5D:1234", [], "2001:db8::1"),
         ("ipv6:%5B::ffff:203.0.113.5%5D:1234", [], "203.0.113.5"),
-        ("unix:/run/madang.sock", ["203.0.113.5"], "unix:/run/madang.sock"),
+        ("unix:/run/madang.sock", ["203.0.113.5"], ""),
         ("ipv4:203.0.113.5:1234", ["198.51.100.7"], "203.0.113.5"),  # anyone can write that
         ("ipv4:10.1.2.3:1234", ["198.51.100.7"], "198.51.100.7"),
         ("ipv6:%5B::1%5D:1", ["198.51.100.7"], "198.51.100.7"),
@@ -81,9 +88,30 @@ def test_what_counts_as_one_caller() -> None:
 
 
 def test_settings() -> None:
-    settings = settings_of(parsed("--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "::1"))
+    settings = settings_of(parsed("--trusted-proxies", "10.0.0.0/8,::1", "--limit-messages", "50+0.5/s"), {})
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
-    assert settings.limits is not None
-    assert settings_of(parsed("--no-limits")).limits is None
-    with pytest.raises(SettingError, match="NETWORK/BITS"):
-        settings_of(parsed("--trusted-proxy", "example.org"))
+    assert settings.limits == Limits(messages=Rate(50, 2_000_000))
+    assert settings_of(parsed("--limit-sign-in-failures", "3/60s"), {}).limits == Limits(
+        sign_in_failures=Allowance(3, 60_000_000)
+    )
+    assert settings_of(parsed("--no-limits"), {}).limits is None
+    for flags in (
+        ("--trusted-proxies", "example.org"),
+        ("--limit-messages", "5"),
+        ("--limit-messages", "0+1/s"),
+        ("--limit-messages", "5+0/s"),
+        ("--limit-sign-in-failures", "5/m"),
+        ("--limit-bots-per-person", "0"),
+    ):
+        with pytest.raises(SettingError):
+            settings_of(parsed(*flags), {})
+
+
+def test_every_limit_is_a_setting() -> None:
+    rows = {name.removeprefix("limit_") for name in BY_NAME if name.startswith("limit_")}
+    assert rows == {field.name for field in fields(Limits)}
+
+
+@given(st.builds(Rate, st.integers(1, 10**6), st.integers(1, 10**7)))
+def test_a_rate_is_read_as_it_is_shown(rate: Rate) -> None:
+    assert Rate.parse(str(rate)) == rate

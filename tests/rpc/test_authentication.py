@@ -23,6 +23,16 @@ REVOKED = ("UNAUTHENTICATED", "SESSION_REVOKED")
 
 # The least that each method takes as a good request; nothing for those that are not named.
 GOOD: dict[str, dict[str, object]] = {
+    "AddMember": {"channel_id": 1, "user_id": 1},
+    "BanMember": {"channel_id": 1, "user_id": 1},
+    "ListBans": {"channel_id": 1},
+    "MuteMember": {"channel_id": 1, "user_id": 1},
+    "OpenDirectChannel": {"user_ids": [1]},
+    "RemoveMember": {"channel_id": 1, "user_id": 1},
+    "ReportMessage": {"channel_id": 1, "sequence": 1},
+    "ResolveReport": {"report_id": 1},
+    "SetMemberRole": {"channel_id": 1, "user_id": 1, "role": 1},
+    "UnbanMember": {"channel_id": 1, "user_id": 1},
     "ArchiveChannel": {"channel_id": 1},
     "BatchGetUsers": {"user_ids": [1]},
     "CreateChannel": {"name": "kitchen"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -11,15 +12,18 @@ import grpc
 import pytest
 
 from madang.core import limits
-from madang.core.budget import Rate
+from madang.core.budget import Allowance, Rate
 from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, Limits
+from madang.core.models import Registration
 from madang.node.embed import Server
-from madang.node.settings import networks
+from madang.node.kinds import NETWORKS
 from madang.rpc import interceptor
 from madang.v1 import channel_service_pb2 as pb
 
 from .calls import Caller, Refusal, Stream, connect, item, refusal_in, sign_in
 
+PASSWORD = "nine lives and a tail"  # noqa: S105
+CHEAP: dict[str, Any] = {"password_time": 1, "password_memory": 8, "password_lanes": 1}
 LIMITED = ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
 FULL = ("RESOURCE_EXHAUSTED", "LIMIT_REACHED")
 
@@ -131,6 +135,79 @@ async def test_a_storm_of_lists_leaves_the_server_to_the_others() -> None:
         stream.call.cancel()
 
 
+async def test_a_thousand_guesses_at_a_password() -> None:
+    """At once, and however they are answered: five are looked at. An account that is not there is no different."""
+    wrong = ("UNAUTHENTICATED", "CREDENTIALS_WRONG")
+    async with Server(registration=Registration.OPEN, **CHEAP) as server, connect(server.target) as channel:
+        nobody = Caller(channel)
+        await nobody.call("Register", handle="mina", password=PASSWORD)
+        for handle in ("MINA", "not-there"):
+            guesses = [{"handle": handle, "password": f"guess number {n}"} for n in range(500)]
+            refusals = await asyncio.gather(*(nobody.refused("SignIn", password=guess) for guess in guesses))
+            refusals += [await nobody.refused("SignIn", password=guess) for guess in guesses[:5]]
+            assert Counter(refusal.what for refusal in refusals) == {wrong: 5, LIMITED: 500}
+            waits = [refusal.retry_after or 0 for refusal in refusals if refusal.what == LIMITED]
+            assert 800 < min(waits) <= max(waits) <= 900
+        refusal = await nobody.refused("SignIn", password={"handle": "mina", "password": PASSWORD})
+        assert refusal.what == LIMITED, "also the right one: else every guess would be worth it"
+        assert refusal.retry_after is not None
+        assert 800 < refusal.retry_after <= 900
+
+
+async def test_guesses_with_a_stolen_session_count_too() -> None:
+    async with Server(registration=Registration.OPEN, **CHEAP) as server, connect(server.target) as channel:
+        mina = Caller(channel, (await Caller(channel).call("Register", handle="mina", password=PASSWORD)).token)
+        change = {"old_password": "not this one", "new_password": "another one that is long"}
+        found = [(await mina.refused("ChangePassword", **change)).reason for _ in range(4)]
+        delete = {"password": "nor this", "messages": 1}
+        found += [(await mina.refused("DeleteMe", **delete)).reason for _ in range(2)]
+        assert found == ["CREDENTIALS_WRONG"] * 5 + ["RATE_LIMITED"]
+
+
+async def test_the_right_password_does_not_count() -> None:
+    async with Server(registration=Registration.OPEN, **CHEAP) as server, connect(server.target) as channel:
+        nobody = Caller(channel)
+        await nobody.call("Register", handle="mina", password=PASSWORD)
+        for _ in range(40):
+            await nobody.call("SignIn", password={"handle": "mina", "password": PASSWORD})
+
+
+async def test_new_accounts_of_an_address() -> None:
+    few = Limits(registrations_by_address=Allowance(2, 10**9))
+    async with (
+        Server(limits=few, registration=Registration.OPEN, **CHEAP) as server,
+        connect(server.target) as channel,
+    ):
+        nobody = Caller(channel)
+        await nobody.call("Register", handle="mina", password=PASSWORD)
+        for _ in range(3):
+            assert (await nobody.refused("Register", handle="mina", password=PASSWORD)).reason == "HANDLE_TAKEN"
+        await nobody.call("Register", handle="nari", password=PASSWORD)
+        assert (await nobody.refused("Register", handle="joon", password=PASSWORD)).what == LIMITED
+
+
+async def test_a_bot_has_the_limits_that_an_administrator_sets() -> None:
+    few = Limits(bot_messages=Rate(2, 10**8))
+    async with Server(limits=few, **CHEAP) as server, connect(server.target) as channel:
+        code = await server.first_invite()
+        nobody = Caller(channel)
+        hana = Caller(
+            channel, (await nobody.call("Register", handle="hana", password=PASSWORD, invite_code=code)).token
+        )
+        bot_id = (await hana.call("CreateBot", handle="robot")).bot.user_id
+        made = await hana.call("CreateBotToken", bot_id=bot_id, scopes=["TOKEN_SCOPE_SEND"])
+        robot = Caller(channel, made.token)
+        stream = robot.post()
+        sends = [item(1, str(n)) for n in range(10)]
+        assert (await post_all(stream, sends))[:2] == [1, 2]
+        await hana.call("SetBotLimits", bot_id=bot_id, messages_per_second=1, burst=7)
+        found = await post_all(stream, sends[2:])
+        assert [verdict for verdict in found if isinstance(verdict, int)] == [], "what it has used stays used"
+        await hana.call("SetBotLimits", bot_id=bot_id, messages_per_second=100_000, burst=100)
+        await asyncio.sleep(0.01)  # an empty budget stays empty; it only fills faster
+        assert await post_all(stream, sends[2:]) == list(range(3, 11)), "on the stream that is open"
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "given"),
     [
@@ -186,7 +263,7 @@ async def test_calls_before_signing_in_are_counted_by_address() -> None:
 
 async def test_addresses_behind_a_trusted_proxy() -> None:
     few = Limits(guests_by_address=Rate(1, 10**8))
-    proxies = networks(["127.0.0.1"])
+    proxies = NETWORKS.read("127.0.0.1")
     async with Server(limits=few, trusted_proxies=proxies) as server, connect(server.target) as channel:
         for address in ("203.0.113.5", "2001:db8::1"):
             caller = Caller(channel)

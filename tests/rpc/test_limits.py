@@ -45,6 +45,16 @@ class Limit(NamedTuple):
 
 SEND = {"channel_id": 1, "text": "hello"}
 MESSAGE = {"channel_id": 1, "sequence": 1}
+TARGET = {"channel_id": 1, "user_id": 999}
+TARGETED: dict[str, dict[str, Any]] = {
+    "AddMember": {},
+    "RemoveMember": {},
+    "BanMember": {},
+    "UnbanMember": {},
+    "MuteMember": {},
+    "SetMemberRole": {"role": 1},
+}
+REASON = ["", "r" * 256, "한" * 256], ["r" * 257]
 
 LIMITS = [
     Limit("SignIn", "credential", {}, ([{"guest": {}}], [{}])),
@@ -59,6 +69,7 @@ LIMITS = [
     Limit("CreateChannel", "name", {}, (["n", "n" * 64], ["", "n" * 65])),
     Limit("CreateChannel", "topic", {"name": "garden"}, (["", "t" * 256, "한" * 256], ["t" * 257])),
     Limit("CreateChannel", "request_id", {"name": "attic"}, UUID),
+    Limit("CreateChannel", "kind", {"name": "shed"}, ([0, 2, 3], [1, 4, 5, -1])),
     Limit("GetChannel", "channel", {}, ([{"channel_id": 1}], [{}])),
     Limit("GetChannel", "channel_id", {}, CHANNEL_ID),
     Limit("GetChannel", "name", {}, (["n", "n" * 64], ["", "n" * 65])),
@@ -67,6 +78,7 @@ LIMITS = [
     Limit("UpdateChannel", "channel_id", {}, CHANNEL_ID),
     Limit("UpdateChannel", "name", {"channel_id": 1}, (["n", "n" * 64], ["", "n" * 65])),
     Limit("UpdateChannel", "topic", {"channel_id": 1}, (["", "t" * 256], ["t" * 257])),
+    Limit("UpdateChannel", "slow_mode_seconds", {"channel_id": 1}, ([0, 21_600], [-1, 21_601])),
     Limit("ArchiveChannel", "channel_id", {}, CHANNEL_ID),
     Limit("UnarchiveChannel", "channel_id", {}, CHANNEL_ID),
     Limit("JoinChannel", "channel_id", {}, CHANNEL_ID),
@@ -80,6 +92,31 @@ LIMITS = [
     Limit("BatchGetUsers", "user_ids", {}, ([[1], [1] * 1000], [[], [1] * 1001])),
     Limit("ListUsers", "page_size", {}, PAGE_SIZE),
     Limit("ListUsers", "page_token", {}, PAGE_TOKEN),
+    Limit(
+        "OpenDirectChannel", "user_ids", {}, ([[999], list(range(901, 909))], [[], list(range(901, 910)), [9, 9], [0]])
+    ),
+    *(
+        limit
+        for method, rest in TARGETED.items()
+        for limit in (
+            Limit(method, "channel_id", {"user_id": 999, **rest}, CHANNEL_ID),
+            Limit(method, "user_id", {"channel_id": 1, **rest}, ([999], [0, -1])),
+        )
+    ),
+    Limit("RemoveMember", "reason", TARGET, REASON),
+    Limit("BanMember", "reason", TARGET, REASON),
+    Limit("MuteMember", "seconds", TARGET, ([0, 31_536_000], [-1, 31_536_001])),
+    Limit("SetMemberRole", "role", TARGET, ([1, 2, 3], [0, 4, -1])),
+    Limit("ListBans", "channel_id", {}, CHANNEL_ID),
+    Limit("ListBans", "page_size", {"channel_id": 1}, PAGE_SIZE),
+    Limit("ListBans", "page_token", {"channel_id": 1}, PAGE_TOKEN),
+    Limit("ReportMessage", "channel_id", {"sequence": 1}, CHANNEL_ID),
+    Limit("ReportMessage", "sequence", {"channel_id": 1}, CHANNEL_ID),
+    Limit("ReportMessage", "reason", MESSAGE, REASON),
+    Limit("ListReports", "channel_id", {}, ([0, 1], [-1])),
+    Limit("ListReports", "page_size", {}, PAGE_SIZE),
+    Limit("ListReports", "page_token", {}, PAGE_TOKEN),
+    Limit("ResolveReport", "report_id", {}, CHANNEL_ID),
     Limit("Send", "channel_id", {"text": "hello"}, CHANNEL_ID),
     Limit("Send", "text", {"channel_id": 1}, (["t", "t" * 16384], ["", "t" * 16385, "한" * 5462])),
     Limit("Send", "request_id", SEND, UUID),

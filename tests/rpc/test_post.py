@@ -9,7 +9,7 @@ import pytest
 
 from madang.v1 import channel_service_pb2 as pb
 
-from .calls import OK, Caller, Refusal, item, refusal_in
+from .calls import OK, Caller, Refusal, Stream, item, refusal_in
 
 INVALID_FIELD = ("INVALID_ARGUMENT", "INVALID_FIELD")
 MALFORMED = ("INVALID_ARGUMENT", "MALFORMED_REQUEST")
@@ -37,6 +37,15 @@ async def test_post(mina: Caller, kitchen: int) -> None:
     assert await mina.texts(kitchen) == [str(text) for text in range(30)]
 
 
+async def results_of(post: Stream, count: int) -> list[pb.PostResult]:
+    """The next so many results, whatever answers they come in."""
+    found: list[pb.PostResult] = []
+    while len(found) < count:
+        found += (await post.read()).results
+    assert len(found) == count
+    return found
+
+
 async def test_answers_come_in_the_order_of_the_lists(mina: Caller, kitchen: int) -> None:
     post = mina.post()
     sent = []
@@ -45,7 +54,7 @@ async def test_answers_come_in_the_order_of_the_lists(mina: Caller, kitchen: int
         sent += [send.request_id for send in sends]
         await post.write(sends=sends)
     await post.call.done_writing()
-    results = [result for _ in range(4) for result in (await post.read()).results]
+    results = await results_of(post, len(sent))
     assert [result.request_id for result in results] == sent
     assert [result.stored.sequence for result in results] == list(range(2, 256))
 
@@ -163,7 +172,7 @@ async def test_many_streams_at_once(mina: Caller, nari: Caller, shared: int) -> 
             await post.write(sends=[item(shared, f"{number}") for _ in range(20)])
     places: list[list[int]] = []
     for post in posts:
-        results = [result for _ in range(5) for result in (await post.read()).results]
+        results = await results_of(post, 100)
         places.append([result.stored.sequence for result in results])
     assert all(own == sorted(own) for own in places), "everyone's own order is kept"
     assert sorted(place for own in places for place in own) == list(range(3, 403))

@@ -127,3 +127,16 @@ def test_embedded_servers_are_held_to_the_same() -> None:
             Server(listen="0.0.0.0:0")
         gc.collect()
     assert not [str(warning.message) for warning in told], "nothing is left of a server that was refused"
+
+
+def test_guests_are_let_in_on_loopback_unless_they_are_switched_off() -> None:
+    assert Settings().lets_guests_in
+    assert Settings(guests=True).lets_guests_in
+    assert not Settings(guests=False).lets_guests_in
+
+
+@pytest.mark.parametrize(("field", "value"), [("password_time", 0), ("password_lanes", 0), ("password_memory", 31)])
+def test_a_password_costs_something(field: str, value: int) -> None:
+    settings: dict[str, int] = {field: value}
+    with pytest.raises(SettingError, match="password_memory"):
+        Settings(**settings)  # type: ignore[arg-type]

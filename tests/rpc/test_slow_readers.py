@@ -10,7 +10,7 @@ import pytest
 from support import PATIENCE, eventually, held
 
 from madang.node.embed import Server
-from madang.storage import directory
+from madang.storage import directory, memberships
 from madang.storage.transaction import Transaction
 
 from .calls import Caller, Stream, connect, item, sign_in
@@ -134,7 +134,7 @@ def many(transaction: Transaction, owner_id: int, count: int) -> int:
     channel_id = 0
     for number in range(count):
         channel_id = directory.create(transaction, f"room-{number}", "🏡" * 256, owner_id, None).channel_id
-        directory.add_member(transaction, channel_id, owner_id)
+        memberships.add(transaction, channel_id, owner_id)
     return channel_id
 
 

@@ -18,9 +18,10 @@ from madang.core.errors import (
 )
 from madang.core.events import SessionEnded, UserChanged
 from madang.core.text import MAX_HANDLE
-from madang.services import agent
-from madang.services.agent import SESSION_LIFE
+from madang.services import sessions
+from madang.services.sessions import SESSION_LIFE
 from madang.storage import accounts
+from madang.storage import sessions as stored
 
 from .conftest import SlowStore
 
@@ -118,7 +119,7 @@ async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(
         mina = await own.agent.sign_in_guest("mina", "")
     async with parts(tmp_path) as own:
         slow = SlowStore(own, monkeypatch)
-        slow.hold(accounts.session_by_digest)
+        slow.hold(stored.by_digest)
         looking = [asyncio.create_task(own.agent.authenticate(mina.token)) for _ in range(2)]
         await eventually(lambda: slow.waiting == 2, "both have asked")
         await own.agent.sign_out(mina.session)
@@ -192,7 +193,7 @@ async def test_an_open_stream_is_use_as_well(own: Parts) -> None:
 
 
 async def test_sessions_that_are_not_remembered_are_looked_up(own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "MAX_CACHED", 2)
+    monkeypatch.setattr(sessions, "MAX_CACHED", 2)
     crowd = [await own.agent.sign_in_guest("", "") for _ in range(5)]
     assert [own.agent.known(one.token) is not None for one in crowd] == [False] * 3 + [True] * 2
     for one in crowd:

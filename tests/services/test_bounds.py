@@ -13,7 +13,7 @@ from support import Parts, opened, parts, refused
 
 from madang.core.errors import LimitReached
 from madang.core.limits import Limits
-from madang.core.models import LOBBY_ID
+from madang.core.models import LOBBY_ID, Actor, ServerRole
 from madang.services import bounds
 from madang.services.lobby import LobbyService
 from madang.storage.schema import channels, codes, members, sessions, users
@@ -34,13 +34,13 @@ FEW = Limits(
 )
 
 
-async def people(own: Parts, count: int) -> list[int]:
-    return [(await own.agent.sign_in_guest(f"user-{n}", "")).user.user_id for n in range(count)]
+async def people(own: Parts, count: int) -> list[Actor]:
+    return await own.people(*[ServerRole.MEMBER] * count)
 
 
 async def test_channels_and_members(tmp_path: Path) -> None:
     async with parts(tmp_path) as own:
-        lobby = LobbyService(own.store, FEW)
+        lobby = LobbyService(own.store, own.clock, FEW)
         mina, *others = await people(own, 6)
         rooms = [(await lobby.create(mina, name, "", None)).channel_id for name in ("one", "two")]
         with refused(LimitReached, what="channels of your own", limit=2):
@@ -53,16 +53,42 @@ async def test_channels_and_members(tmp_path: Path) -> None:
         await lobby.join(inside, LOBBY_ID)
         for name in ("four", "five"):
             await lobby.create(inside, name, "", None)
-        with refused(LimitReached, what="channels that you are in"):
+        with refused(LimitReached, what="channels for a user to be in"):
             await lobby.join(inside, rooms[1])
         await lobby.leave(inside, rooms[0])
         await lobby.join(inside, rooms[1])
         assert (await lobby.join(others[kinds.index(LimitReached)], rooms[0]))[0].channel_id == rooms[0]
 
 
+async def test_who_is_brought_in(tmp_path: Path) -> None:
+    async with parts(tmp_path) as own:
+        lobby = LobbyService(own.store, own.clock, FEW)
+        mina, *others = await people(own, 4)
+        room = (await lobby.create(mina, "one", "", None)).channel_id
+        for other in others[:2]:
+            await lobby.add(mina, room, other.user_id)
+        with refused(LimitReached, what="members in a channel"):
+            await lobby.add(mina, room, others[2].user_id)
+        await lobby.add(mina, room, others[0].user_id)  # is in already
+        await lobby.open_direct(mina, [others[0].user_id])
+        await lobby.open_direct(others[0], [mina.user_id])
+        with refused(LimitReached):
+            await lobby.open_direct(others[1], [mina.user_id])
+
+
+async def test_one_more_session_ends_the_one_that_was_not_used_for_longest(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for used_at in (5, 3, 4):
+            await store.write(partial(_session, used_at=used_at))
+        assert await store.write(bounds.sessions_to_end, Limits(sessions_per_user=4), 7) == []
+        assert await store.write(bounds.sessions_to_end, Limits(sessions_per_user=3), 7) == [2]
+        assert await store.write(bounds.sessions_to_end, Limits(sessions_per_user=1), 7) == [1, 3, 2]
+        assert await store.write(bounds.sessions_to_end, None, 7) == []
+
+
 async def test_a_repeated_creation_is_no_new_one(tmp_path: Path) -> None:
     async with parts(tmp_path) as own:
-        lobby = LobbyService(own.store, FEW)
+        lobby = LobbyService(own.store, own.clock, FEW)
         (mina,) = await people(own, 1)
         first = await lobby.create(mina, "one", "", bytes(16))
         await lobby.create(mina, "two", "", None)
@@ -110,7 +136,6 @@ def _direct_with(transaction: Transaction, limits: Limits | None, user_id: int) 
             bounds.require_invite,
             [{"expires_at": 1}, {"revoked_at": 1}, {"uses": 2}, {"creator_id": 8}, {"user_id": 9}],
         ),
-        (_session, bounds.require_session, [*ENDED, {"user_id": 8}]),
         (_session, bounds.require_token, [*ENDED, {"user_id": 8}]),
         (_bot, bounds.require_bot, [{"deleted_at": 1}, {"owner_id": 8}]),
         (_direct, _direct_with, [{"joined_at": None}, {"user_id": 8}]),

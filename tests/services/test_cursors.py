@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support import Parts, parts, refused, subscribed
+from support import Parts, actor, parts, refused, subscribed
 
 from madang.core.errors import ChannelNotFound, NotAMember, ServerDraining, StorageUnavailable
 from madang.core.models import LOBBY_ID
@@ -109,14 +109,14 @@ async def test_nobody_reads_where_they_do_not_belong(own: Parts) -> None:
 async def test_a_filter_shows_its_channels_alone(own: Parts) -> None:
     kitchen, hall = await own.room(MINA), await own.room(HANA, name="hall")
     async with subscribed(own, MINA, {}, kitchen) as live:
-        await own.lobby.join(MINA, hall)
+        await own.lobby.join(actor(MINA), hall)
         await own.say(MINA, hall, "in the hall")
         await own.say(MINA, LOBBY_ID, "in the lobby")
         await own.say(MINA, kitchen, "in the kitchen")
         response = await live.next()
         assert not response.opened
         assert {batch.channel_id for batch in response.batches} == {kitchen}
-        await own.lobby.leave(MINA, kitchen)
+        await own.lobby.leave(actor(MINA), kitchen)
         assert [one.channel_id for one in (await live.next()).closed] == [kitchen]
 
 
@@ -157,11 +157,11 @@ async def test_a_store_that_cannot_be_read_ends_the_stream_with_its_error(own: P
 
 
 async def test_the_last_reader_takes_the_ring_with_it(own: Parts) -> None:
-    kitchen = await own.room(MINA, HANA)
+    kitchen = await own.room(HANA, MINA)
     async with subscribed(own, MINA):
         async with subscribed(own, HANA):
             assert set(own.hub.rings) == {LOBBY_ID, kitchen}
-            await own.lobby.leave(MINA, kitchen)
+            await own.lobby.leave(actor(MINA), kitchen)
             assert set(own.hub.rings) == {LOBBY_ID, kitchen}
         assert set(own.hub.rings) == {LOBBY_ID}
     assert own.hub.rings == {}

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import PATIENCE, Parts, Reader, parts
+from support import PATIENCE, Parts, Reader, actor, parts
 
 from madang.bus.local import LocalBus
 from madang.core.events import BusEvent, ChannelChanged
-from madang.core.models import LOBBY_ID
+from madang.core.models import LOBBY_ID, Content
 from madang.services import hub, ring, subscription
 from madang.services.subscription import Subscription, Wanted
 from madang.storage import messages
@@ -97,13 +97,13 @@ class World:
 
     async def join(self, user_id: int, channel_id: int) -> None:
         if channel_id != LOBBY_ID and user_id not in self.members[channel_id]:
-            channel, _ = await self.own.lobby.join(user_id, channel_id)
+            channel, _ = await self.own.lobby.join(actor(user_id), channel_id)
             self.members[channel_id].add(user_id)
             self.joined_at[user_id, channel_id] = channel.sequence
 
     async def leave(self, user_id: int, channel_id: int) -> None:
         if channel_id != LOBBY_ID and user_id in self.members[channel_id]:
-            await self.own.lobby.leave(user_id, channel_id)
+            await self.own.lobby.take_out(user_id, channel_id)
             self.members[channel_id].discard(user_id)
             self.left_at[user_id, channel_id] = await self.head(channel_id)
 
@@ -172,7 +172,10 @@ class World:
                     await self.read(device, PATIENCE)
             await self.disconnect(device)
         for channel_id in heads:
-            stored = {message.sequence: message.text for message in await self.own.history(channel_id)}
+            stored = {
+                message.sequence: message.text if message.content is Content.TEXT else ""
+                for message in await self.own.history(channel_id)
+            }
             for device in self.devices:
                 for part in device.reader.ranges[channel_id]:
                     assert part.texts == [stored[sequence] for sequence in part.sequences]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support import Live, Parts, eventually, subscribed
+from support import Live, Parts, actor, eventually, subscribed
 
 from madang.core.models import LOBBY_ID
 from madang.services.subscription import Wanted
@@ -19,12 +19,12 @@ MINA, HANA, JUN = 1, 2, 3
 async def test_joining_and_leaving_while_the_stream_is_open(own: Parts) -> None:
     kitchen = await own.room(MINA)
     async with subscribed(own, HANA) as live:
-        await own.lobby.join(HANA, kitchen)
+        await own.lobby.join(actor(HANA), kitchen)
         response = await live.next()
         assert [(one.channel.name, one.position) for one in response.opened] == [("kitchen", 2)]
         await own.say(MINA, kitchen, "hello")
         await live.reaches(kitchen, 3)
-        await own.lobby.leave(HANA, kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
         assert [one.channel_id for one in (await live.next()).closed] == [kitchen]
         await own.say(MINA, kitchen, "she has gone")
         await own.say(MINA, LOBBY_ID, "done")
@@ -42,9 +42,9 @@ async def test_nothing_of_a_left_channel_even_while_a_page_is_on_its_way(
         slow.hold(messages.changed)
         reading = asyncio.create_task(live.next())
         await slow.is_asked()
-        await own.lobby.leave(HANA, kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
         if rejoin:
-            await own.lobby.join(HANA, kitchen)
+            await own.lobby.join(actor(HANA), kitchen)
         slow.answer()
         response = await reading
         assert not response.batches
@@ -54,8 +54,8 @@ async def test_nothing_of_a_left_channel_even_while_a_page_is_on_its_way(
 async def test_leaving_and_joining_again_between_two_responses_leaves_the_channel_open(own: Parts) -> None:
     kitchen = await own.room(MINA, HANA)
     async with subscribed(own, HANA) as live:
-        await own.lobby.leave(HANA, kitchen)
-        await own.lobby.join(HANA, kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
+        await own.lobby.join(actor(HANA), kitchen)
         await own.say(MINA, kitchen, "welcome back")
         await live.until(lambda: live.reader.texts(kitchen))
         assert kitchen in live.reader.open
@@ -70,8 +70,8 @@ async def test_leaving_and_joining_again_while_a_page_is_on_its_way_leaves_the_c
         slow.hold(messages.changed)
         reading = asyncio.create_task(live.next())
         await slow.is_asked()
-        await own.lobby.leave(HANA, kitchen)
-        await own.lobby.join(HANA, kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
+        await own.lobby.join(actor(HANA), kitchen)
         slow.answer()
         await reading
         await own.say(MINA, kitchen, "welcome back")
@@ -83,11 +83,11 @@ async def test_no_news_of_a_channel_that_is_not_open(own: Parts, slow: SlowStore
     kitchen = await own.room(MINA)
     async with subscribed(own, HANA) as live:
         slow.delay(directory.place)
-        await own.lobby.join(HANA, kitchen)
+        await own.lobby.join(actor(HANA), kitchen)
         await own.say(MINA, kitchen, "hello")
         reading = asyncio.create_task(live.next())
         await slow.is_asked()
-        await own.lobby.leave(HANA, kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
         slow.answer()
         await reading
         await own.say(MINA, LOBBY_ID, "done")
@@ -99,7 +99,7 @@ async def test_a_left_channel_does_not_tell_who_is_writing(own: Parts) -> None:
     kitchen = await own.room(MINA, HANA)
     async with subscribed(own, HANA) as live:
         await own.channel.set_typing(MINA, kitchen)
-        await own.lobby.leave(HANA, kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
         await own.say(MINA, LOBBY_ID, "done")
         responses = [await live.next()]
         while live.reader.positions[LOBBY_ID] < 1:
@@ -110,8 +110,8 @@ async def test_a_left_channel_does_not_tell_who_is_writing(own: Parts) -> None:
 async def test_joining_and_leaving_between_two_responses_leaves_it_closed(own: Parts) -> None:
     kitchen = await own.room(MINA)
     async with subscribed(own, HANA) as live:
-        await own.lobby.join(HANA, kitchen)
-        await own.lobby.leave(HANA, kitchen)
+        await own.lobby.join(actor(HANA), kitchen)
+        await own.lobby.leave(actor(HANA), kitchen)
         await own.say(MINA, kitchen, "anybody there?")
         await own.say(MINA, LOBBY_ID, "done")
         await live.reaches(LOBBY_ID, 1)
@@ -131,7 +131,7 @@ async def test_a_reader_that_is_behind_is_served_whoever_joined_before_it(own: P
     kitchen = await own.room(MINA, HANA)
     await own.say(MINA, kitchen, "a", "b", "c")
     async with subscribed(own, JUN):
-        await own.lobby.join(JUN, kitchen)
+        await own.lobby.join(actor(JUN), kitchen)
         async with subscribed(own, HANA, {kitchen: 2}) as hana:
             await served(own, hana)
             assert hana.reader.sequences(kitchen) == [3, 4, 5, 6]
@@ -166,8 +166,8 @@ async def test_a_channel_is_opened_once_even_when_it_is_joined_while_the_stream_
     live = Live(one)
     opening = asyncio.create_task(live.next())
     await slow.is_asked()
-    await own.lobby.leave(HANA, kitchen)
-    await own.lobby.join(HANA, kitchen)
+    await own.lobby.leave(actor(HANA), kitchen)
+    await own.lobby.join(actor(HANA), kitchen)
     slow.answer()
     await opening
     await own.say(MINA, kitchen, "b")
@@ -183,7 +183,7 @@ async def test_a_channel_that_is_left_while_the_stream_opens_is_not_opened(own: 
     live = Live(one)
     opening = asyncio.create_task(live.next())
     await slow.is_asked()
-    await own.lobby.leave(HANA, kitchen)
+    await own.lobby.leave(actor(HANA), kitchen)
     slow.answer()
     await opening
     assert live.reader.open == {LOBBY_ID}

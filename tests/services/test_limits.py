@@ -61,7 +61,7 @@ def test_the_right_password_begins_anew() -> None:
         for _ in range(4):
             guard.check("mina", CAFE if now < 6 else f"10.0.0.{now}", now)
         guard.check("mina", HOME, now)
-        guard.succeeded("mina", HOME, now)
+        guard.succeeded("mina", HOME)
     for _ in range(5):
         guard.check("mina", HOME, 100)
     with pytest.raises(RateLimited):
@@ -73,7 +73,7 @@ def test_many_accounts_behind_one_address() -> None:
     guard = SignInGuard(Limits())
     for n in range(1000):
         guard.check(f"good {n}", HOME, n)
-        guard.succeeded(f"good {n}", HOME, n)
+        guard.succeeded(f"good {n}", HOME)
     for n in range(30):
         guard.check(f"victim {n}", HOME, n)
     with pytest.raises(RateLimited) as caught:
@@ -81,6 +81,15 @@ def test_many_accounts_behind_one_address() -> None:
     guard.check("one more", CAFE, 30)
     wait = round((caught.value.retry_after or 0) * 1_000_000)
     guard.check("one more", HOME, 30 + wait)
+
+
+def test_a_password_that_nobody_has_looked_at() -> None:
+    guard = SignInGuard(Limits())
+    for now in range(100):
+        guard.check("mina", HOME, now)
+        guard.withdrawn("mina", HOME)
+    for _ in range(5):
+        guard.check("mina", HOME, 100)
 
 
 def test_a_refused_attempt_costs_nothing() -> None:
@@ -202,24 +211,25 @@ def test_an_account_that_could_not_be_made_does_not_count() -> None:
 
 def test_streams_are_counted_by_session_and_by_address() -> None:
     limits = limiter(Limits(streams_per_session=2, streams_per_address=3))
-    with limits.stream(1, HOME), limits.stream(1, HOME):
-        with pytest.raises(LimitReached, match="no more than 2 open streams of a session"), limits.stream(1, CAFE):
+    one, two, three = [session(session_id=number) for number in (1, 2, 3)]
+    with limits.stream(one, HOME), limits.stream(one, HOME):
+        with pytest.raises(LimitReached, match="no more than 2 open streams of a session"), limits.stream(one, CAFE):
             pytest.fail("a third one")
-        with limits.stream(2, HOME):
-            with pytest.raises(LimitReached, match="3 open streams from your address"), limits.stream(3, HOME):
+        with limits.stream(two, HOME):
+            with pytest.raises(LimitReached, match="3 open streams from your address"), limits.stream(three, HOME):
                 pytest.fail("a fourth one")
-            with limits.stream(3, CAFE):
+            with limits.stream(three, CAFE):
                 pass
-    with limits.stream(1, HOME), limits.stream(1, HOME):
+    with limits.stream(one, HOME), limits.stream(one, HOME):
         assert len(limits._streams) == 2
     assert not limits._streams
 
 
 def test_calls_under_way() -> None:
-    limits = limiter(Limits(requests_under_way=2))
-    with limits.under_way(1), limits.under_way(1), pytest.raises(Overloaded), limits.under_way(1):
+    limits, one = limiter(Limits(requests_under_way=2)), session()
+    with limits.under_way(one), limits.under_way(one), pytest.raises(Overloaded), limits.under_way(one):
         pytest.fail("a third one")
-    with limits.under_way(1):
+    with limits.under_way(one):
         pass
     assert not limits._under_way
 

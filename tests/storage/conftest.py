@@ -10,7 +10,7 @@ import pytest
 from support import Clock, opened
 
 from madang.core.events import Event
-from madang.storage import directory
+from madang.storage import directory, memberships
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
 
@@ -57,7 +57,7 @@ def room(store: Store) -> Room:
     def make(transaction: Transaction, name: str, members: tuple[int, ...]) -> int:
         channel = directory.create(transaction, name, "", members[0], None)
         for user_id in members:
-            directory.add_member(transaction, channel.channel_id, user_id)
+            memberships.add(transaction, channel.channel_id, user_id)
         return channel.channel_id
 
     async def ask(*members: int, name: str = "kitchen") -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from support import Clock, archive
+from support import archive
 
 from madang.core.models import LOBBY_ID, Member, UserKind
-from madang.storage import accounts, directory
+from madang.storage import accounts, directory, memberships
 from madang.storage.errors import NotUnique
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
@@ -58,43 +58,22 @@ async def test_channel_names_and_creation_keys_are_unique(store: Store) -> None:
     assert not await store.write(make, "Lobby", 1, None)
 
 
-async def test_a_session_is_found_by_its_digest_and_revoked_once(store: Store, clock: Clock) -> None:
-    session = await store.write(accounts.add_session, 7, b"d" * 32, "phone", clock.now + 10)
-    assert await store.read(accounts.session_by_digest, b"d" * 32) == session
-    assert await store.read(accounts.session_by_digest, b"e" * 32) is None
-    first = clock.now
-    await store.write(accounts.revoke_session, session.session_id)
-    clock.pass_seconds(5)
-    await store.write(accounts.revoke_session, session.session_id)
-    found = await store.read(accounts.session_by_digest, b"d" * 32)
-    assert found is not None
-    assert found.revoked_at == first
-
-
-async def test_the_use_of_sessions_is_noted(store: Store) -> None:
-    sessions = [await store.write(accounts.add_session, 7, bytes([n]) * 32, "", 10) for n in range(3)]
-    used = {sessions[0].session_id: (20, 30), sessions[2].session_id: (21, 31)}
-    await store.write(accounts.touch_sessions, used)
-    found = [await store.read(accounts.session_by_digest, bytes([n]) * 32) for n in range(3)]
-    assert [(one.used_at, one.expires_at) for one in found if one] == [(20, 30), (sessions[1].used_at, 10), (21, 31)]
-
-
 async def test_how_far_one_had_read_outlives_the_membership(store: Store, room: Room) -> None:
     channel_id = await room(1, 2)
-    await store.write(directory.set_read_through, channel_id, 2, 5)
-    await store.write(directory.remove_member, channel_id, 2)
-    assert await store.read(directory.member, channel_id, 2) is None
-    assert channel_id not in await store.read(directory.channels_of, 2)
-    again = await store.write(directory.add_member, channel_id, 2)
+    await store.write(memberships.set_read_through, channel_id, 2, 5)
+    await store.write(memberships.remove, channel_id, 2)
+    assert await store.read(memberships.get, channel_id, 2) is None
+    assert channel_id not in await store.read(memberships.of_user, 2)
+    again = await store.write(memberships.add, channel_id, 2)
     assert again.read_through == 5
-    assert await store.read(directory.member, channel_id, 2) == again
+    assert await store.read(memberships.get, channel_id, 2) == again
 
 
 async def test_everyone_is_in_the_lobby_without_joining(store: Store) -> None:
-    assert await store.read(directory.member, LOBBY_ID, 9) == Member(LOBBY_ID, 9, None, 0)
-    assert await store.read(directory.channels_of, 9) == {LOBBY_ID: Member(LOBBY_ID, 9, None, 0)}
-    await store.write(directory.set_read_through, LOBBY_ID, 9, 3)
-    assert await store.read(directory.member, LOBBY_ID, 9) == Member(LOBBY_ID, 9, None, 3)
+    assert await store.read(memberships.get, LOBBY_ID, 9) == Member(LOBBY_ID, 9, None, 0)
+    assert await store.read(memberships.of_user, 9) == {LOBBY_ID: Member(LOBBY_ID, 9, None, 0)}
+    await store.write(memberships.set_read_through, LOBBY_ID, 9, 3)
+    assert await store.read(memberships.get, LOBBY_ID, 9) == Member(LOBBY_ID, 9, None, 3)
 
 
 async def test_the_places_of_many_pairs_at_once(store: Store, room: Room) -> None:
@@ -106,32 +85,32 @@ async def test_the_places_of_many_pairs_at_once(store: Store, room: Room) -> Non
     everything = [(channel_id, user_id) for channel_id in (*rooms, LOBBY_ID, 99) for user_id in range(1, 61)]
     for count in (1, 2, 10, 100, len(everything)):
         pairs = set(rng.sample(everything, count))
-        channels, memberships = await store.read(directory.places, pairs)
-        assert memberships <= inside, "a membership that is none"
-        assert memberships & pairs == inside & pairs
+        channels, seats = await store.read(directory.places, pairs)
+        assert seats.keys() <= inside, "a membership that is none"
+        assert seats.keys() & pairs == inside & pairs
         assert set(channels) == {channel_id for channel_id, _ in pairs} - {99}
         assert all(channel.channel_id == key for key, channel in channels.items())
 
 
 async def is_in(store: Store, channel_id: int, user_id: int) -> bool:
-    return await store.read(directory.member, channel_id, user_id) is not None
+    return await store.read(memberships.get, channel_id, user_id) is not None
 
 
 async def test_who_left_has_no_place(store: Store, room: Room) -> None:
     hall = await room(2, 3)
-    await store.write(directory.remove_member, hall, 3)
-    _, memberships = await store.read(directory.places, {(hall, 2), (hall, 3)})
-    assert memberships == {(hall, 2)}
+    await store.write(memberships.remove, hall, 3)
+    _, seats = await store.read(directory.places, {(hall, 2), (hall, 3)})
+    assert seats.keys() == {(hall, 2)}
 
 
 async def test_members_page_by_page(store: Store, room: Room) -> None:
     for handle in ("a", "b", "c"):
         await store.write(accounts.add_user, handle, UserKind.GUEST)
     channel_id = await room(1, 2, 3)
-    await store.write(directory.remove_member, channel_id, 2)
+    await store.write(memberships.remove, channel_id, 2)
 
     async def ids(of: int, after: int, size: int) -> list[int]:
-        return [member.user_id for member, _ in await store.read(directory.members_page, of, after, size)]
+        return [member.user_id for member, _ in await store.read(memberships.page, of, after, size)]
 
     assert await ids(channel_id, 0, 9) == [1, 3]
     assert await ids(channel_id, 1, 9) == [3]

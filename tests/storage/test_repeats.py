@@ -16,7 +16,7 @@ from support import archive, draft, held, opened, sequences
 from madang.core.errors import MadangError, RequestIdReused
 from madang.core.events import Event
 from madang.core.models import LOBBY_ID, Changes, Draft, Message
-from madang.storage import directory, messages
+from madang.storage import directory, memberships, messages
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
 
@@ -104,7 +104,7 @@ async def test_without_a_key_a_repeat_is_a_new_message(store: Store) -> None:
 
 
 def leave(transaction: Transaction, channel_id: int) -> None:
-    directory.remove_member(transaction, channel_id, 1)
+    memberships.remove(transaction, channel_id, 1)
 
 
 @pytest.mark.parametrize(("change", "reason"), [(archive, "CHANNEL_ARCHIVED"), (leave, "NOT_A_MEMBER")])
@@ -129,7 +129,7 @@ async def test_the_first_result_stands_whatever_became_of_the_channel(
 async def test_a_key_that_was_refused_can_still_be_used(store: Store, room: Room) -> None:
     channel_id = await room(1)
     assert sequences(await store.append([draft(channel_id, 2, request_id=KEY)])) == ["NOT_A_MEMBER"]
-    await store.write(directory.add_member, channel_id, 2)
+    await store.write(memberships.add, channel_id, 2)
     assert sequences(await store.append([draft(channel_id, 2, request_id=KEY)])) == [1]
 
 
@@ -180,7 +180,7 @@ def test_any_mixture_in_any_grouping_is_as_the_promise_says(groups: list[list[li
         async with opened(path) as store:
             channel = await store.write(directory.create, "kitchen", "", 1, None)
             assert channel.channel_id == 2
-            await store.write(directory.add_member, 2, 1)
+            await store.write(memberships.add, 2, 1)
             for lists in groups:
                 async with held(store):
                     waiting: list[asyncio.Future[list[Message | MadangError]]] = [store.append(few) for few in lists]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,10 +20,14 @@ from pathlib import Path
 import pexpect
 import pytest
 
+import madang
+from madang.terminal.places import state_folder
+
 from .vt import Terminal
 
 PATIENCE = 20.0
 """Seconds in which whatever is waited for has to happen."""
+PASSWORD = "the cat sat on the mat"  # noqa: S105
 
 
 def environment(state: Path, server: str, name: str) -> dict[str, str]:
@@ -31,6 +37,7 @@ def environment(state: Path, server: str, name: str) -> dict[str, str]:
         "MADANG_SERVER": server,
         "MADANG_STATE": str(state),
         "MADANG_NAME": name,
+        "MADANG_KEYRING": "off",
         "TZ": "UTC",
         "TERM": "xterm",
         "PYTHONWARNINGS": "error",
@@ -51,6 +58,7 @@ class ServerProcess:
 
     data: Path
     port: int = field(default_factory=free_port)
+    said: Path = Path()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,8 +69,17 @@ class ServerProcess:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         options = ["--data", str(self.data), "--listen", self.target, "--no-classic", "--no-limits"]
-        self.process = subprocess.Popen([sys.executable, "-m", "madang", "serve", *options], stdout=subprocess.DEVNULL)
+        options += ["--registration", "open"]
+        self.said = self.data.with_name(f"{self.data.name}.out")
+        with self.said.open("wb") as out:
+            self.process = subprocess.Popen([sys.executable, "-m", "madang", "serve", *options], stdout=out)
         eventually(self._listens, "the server listens")
+
+    def first_invite(self) -> str:
+        """The code that makes an owner, as the administrator reads it when the server starts."""
+        told = re.compile(r"--invite (\S+)")
+        eventually(lambda: told.search(self.said.read_text()), "it is told")
+        return str(told.findall(self.said.read_text())[0])
 
     def stop(self) -> None:
         """End it as an administrator would."""
@@ -154,7 +171,20 @@ class Person:
 
     def __init__(self, name: str, state: Path, target: str) -> None:
         self.name = name
+        self.folder = state_folder(state, target, name)
+        self.target = target
         self.environment = environment(state, target, name)
+
+    def has_account(self, invite: str = "") -> Person:
+        """Register, unless this person did before, and stay signed in."""
+
+        async def register() -> None:
+            kept = madang.register(self.target, self.name, PASSWORD, invite=invite, state=self.folder, live=False)
+            await (await kept).close()
+
+        if not self.folder.exists():
+            asyncio.run(register())
+        return self
 
     def run(self, *arguments: str, stdin: str | bytes = "", **variables: str) -> Done:
         """Run a command to its end."""
@@ -180,6 +210,15 @@ class Person:
                 process.kill()
 
     @contextmanager
+    def terminal(self, command: str, *arguments: str) -> Iterator[Window]:
+        """A command in a terminal."""
+        window = Window(self, *arguments, command=command)
+        try:
+            yield window
+        finally:
+            window.close()
+
+    @contextmanager
     def console(self, *arguments: str) -> Iterator[Window]:
         """A console in a terminal."""
         window = Window(self, *arguments)
@@ -193,10 +232,12 @@ class Person:
 class Window:
     """A terminal window with a program in it: what is typed, and what is seen."""
 
-    def __init__(self, person: Person, *arguments: str, rows: int = 24, columns: int = 80) -> None:
+    def __init__(
+        self, person: Person, *arguments: str, command: str = "console", rows: int = 24, columns: int = 80
+    ) -> None:
         self._child = pexpect.spawn(
             sys.executable,
-            ["-m", "madang", "console", *arguments],
+            ["-m", "madang", command, *arguments],
             env=person.environment,
             dimensions=(rows, columns),
             encoding="utf-8",
@@ -281,5 +322,11 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def person(server: ServerProcess, state: Path) -> Callable[[str], Person]:
-    """Makes people of the server."""
+    """Makes people with an account at the server, who are signed in."""
+    return lambda name: Person(name, state, server.target).has_account()
+
+
+@pytest.fixture
+def guest(server: ServerProcess, state: Path) -> Callable[[str], Person]:
+    """Makes people without an account."""
     return lambda name: Person(name, state, server.target)

@@ -60,15 +60,15 @@ def test_send_json(person: Maker) -> None:
     assert record["time"].endswith("Z")
 
 
-def test_the_same_name_is_the_same_user(person: Maker) -> None:
-    sora = person("sora")
+def test_the_same_name_is_the_same_user(guest: Maker) -> None:
+    sora = guest("sora")
     first, second = (json.loads(sora.run("send", "lobby", "hi", "--json").out) for _ in range(2))
     assert first["author_id"] == second["author_id"]
     assert second["sequence"] > first["sequence"]
 
 
-def test_two_first_commands_at_once_are_one_user(person: Maker) -> None:
-    dana = person("dana")
+def test_two_first_commands_at_once_are_one_user(guest: Maker) -> None:
+    dana = guest("dana")
     with ExitStack() as stack:
         commands = [stack.enter_context(dana.start("send", "lobby", f"at once {n}", "--json")) for n in range(3)]
         records = [json.loads(command.end().out) for command in commands]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from madang.client.connect import connect
+from madang.client.home import read_credentials
 from madang.terminal.places import state_folder
-from madang.terminal.signin import saved_token
 
 from .conftest import Person, ServerProcess, eventually
 
@@ -255,7 +255,7 @@ def test_an_unsent_message_survives_the_console(own_server: ServerProcess, tmp_p
 
 
 def test_what_was_missed_is_told_at_the_start(own_server: ServerProcess, tmp_path: Path) -> None:
-    mina = Person("mina", tmp_path / "state", own_server.target)
+    mina = Person("mina", tmp_path / "state", own_server.target).has_account()
     joon = Person("joon", tmp_path / "state", own_server.target)
     with mina.console() as window:
         window.type(f"/make dev{ENTER}here{ENTER}")
@@ -288,9 +288,9 @@ def test_a_session_that_is_signed_out_elsewhere(person: Maker, server: ServerPro
 
     gone = person("gone")
     with gone.console() as window:
-        token = saved_token(state_folder(state, server.target, "gone"))
-        assert token is not None
-        asyncio.run(sign_out(token))
+        saved = asyncio.run(read_credentials(state_folder(state, server.target, "gone"), None))
+        assert saved is not None
+        asyncio.run(sign_out(saved.token))
         assert window.leaves() == 4
         assert "madang: the session was signed out; sign in again" in window.lines
 

@@ -35,6 +35,41 @@ def test_every_error_of_the_tree_has_a_code_of_its_own_kind() -> None:
     assert unexplained == [errors.Internal]
 
 
+FACTS: dict[str, str | int | float] = {
+    "action": "call AgentService/BanUser",
+    "allowed": "administrators",
+    "cause": "spam",
+    "channel": "dev",
+    "field": "text",
+    "handle": "mina",
+    "limit": 10,
+    "name": "dev",
+    "needs": "an invite",
+    "of": "the channel",
+    "problem": "is empty",
+    "request_id": "0198",
+    "retry_after": 12.5,
+    "rule": "must be short",
+    "scope": "read",
+    "target": "host:1",
+    "until": 1_800_000_000,
+    "user": "mina",
+    "what": "bots",
+    "where": "here",
+    **dict.fromkeys(("channel_id", "sequence", "head", "index", "session_id", "invite_id", "report_id"), 7),
+}
+
+
+@pytest.mark.parametrize("error", errors.BY_REASON.values())
+def test_every_error_reads_as_a_sentence(error: type[errors.MadangError]) -> None:
+    told = explain(error(**FACTS), channel="dev")
+    assert not set("{}") & set(told)
+    assert "channel 7" not in told or error in (errors.MessageNotFound, errors.PositionBeyondHead)
+    assert "Service/" not in told
+    assert told == told.strip()
+    assert "12.5" not in told
+
+
 def test_every_code_is_explained() -> None:
     assert set(MEANINGS) == set(Exit)
     assert "130  interrupted" in epilog()
@@ -54,6 +89,17 @@ def test_every_code_is_explained() -> None:
         ),
         (errors.ServerUnreachable(target="host:1", problem="odd\x1b"), "cannot reach host:1: odd␛"),
         (TimeoutError(), "the server did not answer in time"),
+        (errors.TokenMissing(), "you are not signed in"),
+        (errors.SlowMode(channel_id=2, retry_after=2.4), "slow mode in #dev: 3 s to your next message"),
+        (errors.RateLimited(what="sign-ins", retry_after=899.3), "too many sign-ins; try again in 15 min"),
+        (errors.Muted(channel_id=2, until=0), "a moderator has muted you in #dev"),
+        (errors.BannedFromChannel(channel_id=2, until=0, cause=""), "you are banned from #dev"),
+        (errors.AccountBanned(until=0, cause="spam\x1b"), "this account is banned from the server: spam␛"),
+        (errors.AccountBanned(), "this account is banned from the server"),
+        (
+            errors.NotPermitted(allowed="administrators", action="call AgentService/BanUser"),
+            "only administrators may do that",
+        ),
         (PermissionError(13, "Permission denied", "/state"), "/state: permission denied"),
     ],
 )

@@ -19,13 +19,15 @@ def message(text: str, content: Content = Content.TEXT) -> Message:
 
 
 def shown(text: str, content: Content = Content.TEXT, *, channel: str = "", own: bool = False) -> list[str]:
-    made = lines.message_lines(message(text, content), "mina", when="12:00", channel=channel, own=own)
+    about = "" if content is Content.TEXT else "joon"
+    made = lines.message_lines(message(text, content), "mina", when="12:00", channel=channel, own=own, subject=about)
     return [lines.plain(line) for line in made]
 
 
 def test_somebodys_words() -> None:
     assert shown("hello") == ["12:00 mina: hello"]
     assert shown("hello", channel="dev") == ["12:00 #dev mina: hello"]
+    assert shown("hello", channel="@mina") == ["12:00 @mina mina: hello"]
 
 
 def test_ones_own() -> None:
@@ -49,6 +51,21 @@ def test_a_line_end_cannot_begin_a_line_that_looks_like_anothers() -> None:
         (Content.TOPIC_CHANGED, "", "12:00 * mina took the topic away"),
         (Content.ARCHIVED, "", "12:00 * mina archived the channel: it can be read, not written"),
         (Content.UNARCHIVED, "", "12:00 * mina brought the channel back"),
+        (Content.MEMBER_REMOVED, "8 ", "12:00 * mina removed joon"),
+        (Content.MEMBER_REMOVED, "8 too\x1b loud", "12:00 * mina removed joon: too␛ loud"),
+        (Content.MEMBER_BANNED, "8 spam", "12:00 * mina banned joon: spam"),
+        (Content.ROLE_CHANGED, "8 3", "12:00 * mina made joon an owner of the channel"),
+        (Content.ROLE_CHANGED, "8 9", "12:00 * mina made joon a member without a special role"),
+        (
+            Content.READ_ONLY_CHANGED,
+            "1",
+            "12:00 * mina made the channel read-only: its moderators and owners may write",
+        ),
+        (Content.READ_ONLY_CHANGED, "0", "12:00 * mina let everyone write again"),
+        (Content.SLOW_MODE_CHANGED, "0", "12:00 * mina switched slow mode off"),
+        (Content.SLOW_MODE_CHANGED, "300", "12:00 * mina set slow mode: 5 min between two messages"),
+        (Content.GUESTS_CHANGED, "1", "12:00 * mina let guests in"),
+        (Content.GUESTS_CHANGED, "0", "12:00 * mina lets guests in no more"),
     ],
 )
 def test_what_happens(content: Content, text: str, line: str) -> None:
@@ -113,3 +130,9 @@ def test_wrap_keeps_every_word(text: str, columns: int) -> None:
     assert " ".join(rows).split() == f"12:00 {text}".split()
     longest = max(map(lines.width, text.split()), default=0)
     assert all(lines.width(row.rstrip()) <= columns for row in rows) or longest > columns - 6
+
+
+@pytest.mark.parametrize("content", list(Content))
+def test_every_kind_of_message_has_a_sentence(content: Content) -> None:
+    [line] = shown("8 1", content, own=False) if content is not Content.TEXT else ["12:00 * x"]
+    assert not set("{}") & set(line)

@@ -206,3 +206,28 @@ def test_what_comes_while_one_goes_in_waits_for_the_history(view: View) -> None:
     view.past(ops, [(text(ops, n, JOON, f"m{n}"), "joon") for n in (1, 2)])
     assert plain(view.release()) == ["12:00 joon: m3"]
     assert view.release() == []
+
+
+def test_a_direct_channel_is_called_by_its_people() -> None:
+    pair = Channel(9, "", "", ChannelKind.DIRECT, 7, 4, NOON, direct_user_ids=(7, 8))
+    crowd = Channel(10, "", "", ChannelKind.DIRECT, 7, 4, NOON, direct_user_ids=(7, 8, 9))
+    alone = Channel(11, "", "", ChannelKind.DIRECT, 7, 4, NOON, direct_user_ids=(7,))
+    view = View(MINA, UTC, known={8: "joon", 9: "sora"}.__getitem__)
+    view.enter(LOBBY, 10)
+    assert say(view, pair, 5, JOON, "psst")[-1] == "12:00 @joon joon: psst"
+    assert view.rooms[9].unread == 1
+    assert "@joon 1 new" in lines.plain(view.status(0))
+    assert view.find("@joon") == view.find("9")
+    for channel, name in ((pair, "@joon"), (crowd, "@joon,sora"), (alone, "@mina")):
+        view.enter(channel, 4)
+        assert view.name(channel.channel_id) == name
+        assert plain(view.switch(channel)) == [f"— {name} —"]
+
+
+def test_whom_it_was_done_to_is_named() -> None:
+    view = View(MINA, UTC, known={9: "sora"}.__getitem__)
+    view.enter(LOBBY, 10)
+    view.enter(DEV, 4)
+    view.switch(DEV)
+    removed = Message(2, 5, 5, 8, NOON, Content.MEMBER_REMOVED, "9 enough")
+    assert plain(view.message(DEV, JOON, removed))[-1] == "12:00 * joon removed sora: enough"

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
+from typing import Literal
 
-from madang.client.directory import ChannelInfo, Directory, pages
+from madang.client.account import AccountCalls
+from madang.client.admin import Admin
+from madang.client.bots import BotCalls
+from madang.client.channels import ChannelCalls
+from madang.client.directory import Directory, pages
 from madang.client.errors import ClientClosed
 from madang.client.events import Disconnected, SendDelayed, Sent, UserChanged
 from madang.client.feed import Feed
 from madang.client.history import History
 from madang.client.home import Home
 from madang.client.inbox import Events, Inbox
-from madang.client.known import ChannelRef
+from madang.client.known import ChannelRef, UserRef
 from madang.client.line import Line
 from madang.client.live import Live
+from madang.client.moderation import ModerationCalls
 from madang.client.outbox import Outbox
 from madang.client.outgoing import Outgoing, Receipt, new_request_id, usual_request_id
 from madang.client.owner import Owner
@@ -26,28 +32,34 @@ from madang.client.store import Place, Post
 from madang.client.transport import ServerInfo, Transport
 from madang.client.watch import Watch
 from madang.core.errors import MadangError, ServerUnreachable, SessionRevoked, Unauthenticated
-from madang.core.models import Channel, Member, Message, Session, User
+from madang.core.models import Message, Session, User
 from madang.core.presence import Presence, Status
 from madang.v1 import agent_service_pb2, heartbeat_service_pb2
-from madang.wire.convert import presence_from_pb, status_to_pb, user_from_pb
+from madang.wire.convert import presence_from_pb, status_to_pb
+
+_FATES = {
+    "anonymize": agent_service_pb2.MESSAGE_FATE_ANONYMIZE,
+    "erase": agent_service_pb2.MESSAGE_FATE_ERASE,
+}
 
 
-class Client:
+class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
     """A session at a server, made by `madang.connect`. It reconnects by itself, for ever.
 
     It belongs to the event loop in which it was made.
 
-    A channel is given as its id, as its name (a leading '#' is dropped; all digits are an id), or as a `Channel`.
+    A channel is given as its id, as its name (a leading '#' is dropped; all digits are an id), or as a `Channel`; a
+    user as its id, as its handle (a leading '@' is dropped; all digits without one are an id), or as a `User`.
     Every method that asks the server raises the MadangError of its refusal, and ServerUnreachable; ClientClosed after
     `close`.
     """
 
     def __init__(self, home: Home, transport: Transport, signed: SignedIn) -> None:
-        self._home = home
-        self._transport = transport
-        self._signed = signed
+        directory = Directory(transport, signed.user, lambda user: self._inbox.push(UserChanged(user)))
+        super().__init__(transport, directory, home, signed)
+        self.admin = Admin(transport, directory)
+        """What administrators do."""
         self._line = Line()
-        self._directory = Directory(transport, signed.user, lambda user: self._inbox.push(UserChanged(user)))
         self._history = History(transport, self._directory)
         self._outbox = Outbox(home.store, lambda outgoing: self._inbox.push(Sent(outgoing)))
         self._inbox = Inbox(self._outbox.journal.move if home.store.durable else _nowhere)
@@ -138,57 +150,30 @@ class Client:
         """The messages that are not stored yet, in order."""
         return self._outbox.pending
 
-    # Channels.
-
-    async def channels(self, *, joined_only: bool = False, include_archived: bool = False) -> list[ChannelInfo]:
-        """The channels, by id, and the user's place in each."""
-        return await self._directory.channels(joined_only=joined_only, include_archived=include_archived)
-
-    async def channel(self, ref: ChannelRef) -> ChannelInfo:
-        """A channel as it is now, and the user's place in it. Raises ChannelNotFound."""
-        return await self._directory.channel(ref)
-
-    async def create_channel(self, name: str, topic: str = "") -> Channel:
-        """Make a channel, and be its owner and first member. Raises NameNotAllowed, ChannelNameTaken."""
-        return await self._directory.create(name, topic)
-
-    async def update_channel(self, ref: ChannelRef, *, name: str | None = None, topic: str | None = None) -> Channel:
-        """Rename a channel (its owner), or change its topic (its members)."""
-        return await self._directory.update(ref, name, topic)
-
-    async def archive_channel(self, ref: ChannelRef) -> Channel:
-        """Make a channel read-only, and take it out of the listing (its owner)."""
-        return await self._directory.archive(ref)
-
-    async def unarchive_channel(self, ref: ChannelRef) -> Channel:
-        """Bring an archived channel back (its owner)."""
-        return await self._directory.unarchive(ref)
-
-    async def join(self, ref: ChannelRef) -> Channel:
-        """Become a member of a channel; its news are in the events from then on."""
-        return await self._directory.join(ref)
-
-    async def leave(self, ref: ChannelRef) -> None:
-        """Be a member of a channel no more."""
-        await self._directory.leave(ref)
-
     # People.
-
-    async def members(self, ref: ChannelRef) -> list[tuple[Member, User]]:
-        """A channel's members, by user id."""
-        return await self._directory.members(ref)
 
     async def users(self) -> list[User]:
         """All users, by id."""
         return await self._directory.users()
 
-    async def user(self, ref: int | str) -> User:
-        """A user, by id or by handle. Raises UserNotFound."""
+    async def user(self, ref: UserRef) -> User:
+        """A user as it is now. Raises UserNotFound."""
         return await self._directory.user(ref)
+
+    def known_user(self, user_id: int) -> User:
+        """A user as it was last seen, without asking; a stand-in for one that never was."""
+        return self._directory.known.user(user_id)
 
     async def name(self, user_id: int) -> str:
         """A user's handle, as it was last seen. Raises UserNotFound."""
         return await self._directory.name(user_id)
+
+    async def handles(self, user_ids: Iterable[int]) -> dict[int, str]:
+        """The handles of users, by id; ids that are nobody's are left out."""
+        wanted = set(user_ids)
+        await self._directory.meet(wanted)
+        known = self._directory.known
+        return {user_id: known.user(user_id).handle for user_id in wanted if known.has_user(user_id)}
 
     async def presences(self) -> list[Presence]:
         """Everyone who is here, by user id."""
@@ -203,14 +188,6 @@ class Client:
         """Be seen as ONLINE, AWAY or DO_NOT_DISTURB while here."""
         request = heartbeat_service_pb2.SetStatusRequest(status=status_to_pb(status))
         await self._transport.call(self._transport.heartbeat.SetStatus, request)
-
-    async def set_handle(self, handle: str) -> User:
-        """Be called something else. Raises HandleTaken, NameNotAllowed."""
-        request = agent_service_pb2.UpdateMeRequest(handle=handle)
-        answer = await self._transport.call(self._transport.agent.UpdateMe, request)
-        me = self._directory.known.user_is(user_from_pb(answer.user))
-        await self._home.keep(self._signed.credentials(me))
-        return me
 
     # Stored messages.
 
@@ -247,12 +224,34 @@ class Client:
         What is not stored within `drain` seconds has FAILED. Raises ServerUnreachable when the server could not be
         told: the client goes on then.
         """
+
+        async def tell() -> None:
+            with contextlib.suppress(Unauthenticated):  # it has ended already
+                await self._transport.call(self._transport.agent.SignOut, agent_service_pb2.SignOutRequest())
+
+        await self._leave(tell, drain)
+
+    async def delete_account(
+        self, password: str = "", *, messages: Literal["anonymize", "erase"], drain: float = 2.0
+    ) -> None:
+        """Delete the account for good, and close the client; the state directory forgets it.
+
+        `password`: once more; a guest has none. `messages`: whether they stay, by a deleted user without a name, or
+        their text goes, too. Raises CredentialsWrong, LastOwner, ServerUnreachable: the client goes on then.
+        """
+        request = agent_service_pb2.DeleteMeRequest(password=password, messages=_FATES[messages])
+
+        async def tell() -> None:
+            await self._transport.call(self._transport.agent.DeleteMe, request)
+
+        await self._leave(tell, drain)
+
+    async def _leave(self, tell: Callable[[], Awaitable[None]], drain: float) -> None:
+        """Let the server end the session, and close the client."""
         await self._drain(drain)
         self._leaving = True
         try:
-            await self._transport.call(self._transport.agent.SignOut, agent_service_pb2.SignOutRequest())
-        except Unauthenticated:
-            pass  # it has ended already
+            await tell()
         except BaseException:
             self._leaving = False
             if self._cause is not None:

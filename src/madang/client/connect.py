@@ -1,11 +1,12 @@
-"""The way in: `madang.connect`."""
+"""The ways in: `madang.connect`, `madang.register`, and `madang.reset_password` for who has lost the password."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -13,11 +14,14 @@ from madang.client.backoff import Backoff
 from madang.client.client import Client
 from madang.client.errors import is_passing
 from madang.client.home import Home
+from madang.client.keyring import Keyring
 from madang.client.known import ChannelRef
-from madang.client.session import SignedIn, Wish, sign_in
+from madang.client.session import Guest, NewAccount, Password, Proof, SignedIn, Token, Wish, sign_in
 from madang.client.store import Post
-from madang.client.transport import Transport
-from madang.core.errors import MadangError, ServerUnreachable
+from madang.client.tls import Tls, secure, wanted
+from madang.client.transport import ServerInfo, Transport
+from madang.core.errors import InvalidField, MadangError, ResourceExhausted, ServerUnreachable
+from madang.v1.agent_service_pb2 import RedeemPasswordResetRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +29,15 @@ class Options:
     """What `connect` was asked for; see there."""
 
     target: str
-    handle: str
-    token: str | None
+    proof: Proof
     state: str | os.PathLike[str] | None
+    keyring: Keyring | None
     device: str
     presence: bool
     channels: tuple[ChannelRef, ...]
     live: bool
     timeout: float
+    tls: Tls | None = None
 
 
 class Connecting:
@@ -60,43 +65,124 @@ def connect(
     target: str = "localhost:50050",
     *,
     handle: str = "",
+    password: str | None = None,
     token: str | None = None,
     state: str | os.PathLike[str] | None = None,
+    keyring: Keyring | None = None,
     device: str = "",
     presence: bool = False,
     channels: Iterable[ChannelRef] | None = None,
     live: bool = True,
     timeout: float = 10.0,
+    tls: Tls | bool | None = None,
 ) -> Connecting:
     """Sign in at a server, and stay connected: `async with madang.connect(…) as client`, or `await madang.connect(…)`.
 
     target: the server, `host:port`.
-    handle: what a new guest wants to be called; the server makes a name up, or appends a number, where it has to.
-    token: go on with this session. Default: the one in `state`; a new guest where it is missing, or not good any more.
+    handle: who one is, with `password`; else what a new guest wants to be called: the server makes a name up, or
+        appends a number, where it has to.
+    password: of the account `handle`. Used where `state` holds no session of that account that is still good.
+    token: go on with this session, or as this bot. Default: the one in `state`; a new guest where it is missing, or was
+        a guest's and is not good any more.
     state: a directory for what survives a restart: the session, the outbox and the positions; for one client at a time,
         at one server. Default: memory only. They are one user's: for another one (a new guest in place of a session
         that has ended, say) the positions begin anew, and what was in the outbox has FAILED; Sent events tell why.
+    keyring: keep the session's token in the system's keyring instead of a file in `state`, where there is one that
+        works: `madang.Keyring()`. Never the password: that is kept nowhere.
     device: what the client runs on, for the list of sessions, up to 64 characters.
     presence: have PresenceChanged among the events.
     channels: read only these channels. Default: all of the user's, those that it joins later too.
     live: have a live stream at all; scripts that only send or look up need none.
     timeout: seconds to make the first connection in. Later ones are tried for ever.
+    tls: True for TLS with the authorities that gRPC knows, False for plain text, a Tls for a private authority, a pin
+        or a certificate of the client's own. Default: TLS, but plain text to a server on this machine.
 
     When it is done, everything that happens from then on (or from the positions in `state`) is in `client.events()`.
 
-    Raises ServerUnreachable; Unauthenticated when `token` is not good; ChannelNotFound and NotAMember for `channels`;
-    StateInUse, or another StateError, or OSError, for `state`.
+    Raises ServerUnreachable; ServerNotTrusted when the certificate is not the pinned one; CredentialsWrong; another
+    Unauthenticated when `token`, or a person's session in `state`, is not good; AccountBanned, GuestsNotAllowed;
+    RateLimited for too many tries; ChannelNotFound and NotAMember for `channels`; StateInUse, or another StateError, or
+    OSError, for `state`; OSError for the files of `tls`; InvalidField for a password of nobody.
     """
-    return Connecting(Options(target, handle, token, state, device, presence, tuple(channels or ()), live, timeout))
+    proof: Proof = Guest(handle)
+    if token is not None:
+        proof = Token(token)
+    elif password is not None:
+        if not handle:
+            raise InvalidField(field="handle", rule="a password is of somebody: name the account, too")
+        proof = Password(handle, password)
+    only, secured = tuple(channels or ()), wanted(tls, target)
+    return Connecting(Options(target, proof, state, keyring, device, presence, only, live, timeout, secured))
+
+
+def register(
+    target: str,
+    handle: str,
+    password: str,
+    *,
+    invite: str = "",
+    display_name: str = "",
+    state: str | os.PathLike[str] | None = None,
+    keyring: Keyring | None = None,
+    device: str = "",
+    presence: bool = False,
+    channels: Iterable[ChannelRef] | None = None,
+    live: bool = True,
+    timeout: float = 10.0,
+    tls: Tls | bool | None = None,
+) -> Connecting:
+    """Make an account, sign in with it, and stay connected: `async with madang.register(…) as client`.
+
+    handle: 1 to 32 characters; the server has the rules. password: 10 to 256 characters.
+    invite: the code of an invite, for a server that asks for one.
+    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's.
+
+    Raises HandleTaken, NameNotAllowed, PasswordNotAllowed, CodeInvalid, RegistrationClosed; and what `connect` raises.
+    """
+    proof = NewAccount(handle, password, invite, display_name)
+    only, secured = tuple(channels or ()), wanted(tls, target)
+    return Connecting(Options(target, proof, state, keyring, device, presence, only, live, timeout, secured))
+
+
+async def reset_password(
+    target: str, code: str, password: str, *, timeout: float = 10.0, tls: Tls | bool | None = None
+) -> str:
+    """Set a new password with a code that an administrator gave; returns the account's handle, to sign in with.
+
+    Every session of the account ends. Raises CodeInvalid, PasswordNotAllowed, RateLimited, ServerUnreachable.
+    """
+    async with _at_the_door(target, timeout, tls) as transport:
+        request = RedeemPasswordResetRequest(code=code, new_password=password)
+        return (await transport.call(transport.agent.RedeemPasswordReset, request, timeout)).handle
+
+
+async def look_at(target: str, *, timeout: float = 10.0, tls: Tls | bool | None = None) -> ServerInfo:
+    """What a server is, and how one gets in, asked without signing in. Raises ServerUnreachable."""
+    async with _at_the_door(target, timeout, tls) as transport:
+        return await transport.get_server()
+
+
+@asynccontextmanager
+async def _at_the_door(target: str, timeout: float, tls: Tls | bool | None) -> AsyncIterator[Transport]:
+    """The way to a server, for what needs no session."""
+    transport = Transport(target, await secure(wanted(tls, target), target, time.monotonic() + timeout))
+    try:
+        yield transport
+    finally:
+        await transport.close()
 
 
 async def _open(options: Options) -> Client:
-    home = await Home.open(options.state)
-    transport = Transport(options.target)
+    home = await Home.open(options.state, options.keyring)
+    deadline = time.monotonic() + options.timeout
     try:
-        deadline = time.monotonic() + options.timeout
-        wish = Wish(options.handle, options.token, options.device, await home.credentials())
-        signed = await _first_contact(transport, wish, deadline)
+        transport = Transport(options.target, await secure(options.tls, options.target, deadline))
+    except BaseException:
+        await home.close()
+        raise
+    try:
+        saved = await home.credentials(needs_token=isinstance(options.proof, Guest))
+        signed = await _first_contact(transport, Wish(options.proof, options.device, saved), deadline)
         left = await home.store.outbox()
         if signed.stranger is not None:  # first of all: nothing may ever be sent as somebody else, also after a crash
             await home.store.forget()
@@ -118,7 +204,7 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
                 try:
                     return await sign_in(transport, wish)
                 except MadangError as error:
-                    if not is_passing(error):
+                    if not is_passing(error) or _is_long(error, deadline):
                         raise
                     last = error
                     await asyncio.sleep(backoff.next(error.retry_after))
@@ -126,6 +212,11 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
         if isinstance(last, ServerUnreachable):
             raise last from None
         raise ServerUnreachable(target=transport.target, problem=str(last or "no answer in time")) from None
+
+
+def _is_long(error: MadangError, deadline: float) -> bool:
+    """Whether the server asks for more patience than there is."""
+    return isinstance(error, ResourceExhausted) and time.monotonic() + (error.retry_after or 0.0) > deadline
 
 
 async def _begin(

@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 from madang.client.errors import is_passing
-from madang.client.known import ChannelRef, Known, parse_ref
+from madang.client.known import ChannelRef, Known, UserRef, parse_ref, parse_user_ref
 from madang.client.transport import Transport
 from madang.core.errors import MadangError, UserNotFound
-from madang.core.models import Channel, Member, User
+from madang.core.models import Channel, ChannelKind, Member, User
 from madang.v1 import lobby_service_pb2 as pb
 from madang.v1 import resources_pb2
 from madang.wire.convert import channel_from_pb, member_from_pb, user_from_pb
 
 PAGE = 1000
+_KINDS = {
+    ChannelKind.PUBLIC: resources_pb2.CHANNEL_KIND_PUBLIC,
+    ChannelKind.PRIVATE: resources_pb2.CHANNEL_KIND_PRIVATE,
+}
 
 
 class ChannelInfo(NamedTuple):
@@ -81,11 +85,17 @@ class Directory:
             raise UserNotFound(user=user_id)
         return self.known.user(user_id).handle
 
-    async def user(self, ref: int | str) -> User:
-        """A user by id or by handle, asked anew."""
-        request = pb.GetUserRequest(user_id=ref) if isinstance(ref, int) else pb.GetUserRequest(handle=ref)
+    async def user(self, ref: UserRef) -> User:
+        """A user, asked anew."""
+        target = parse_user_ref(ref)
+        request = pb.GetUserRequest(user_id=target) if isinstance(target, int) else pb.GetUserRequest(handle=target)
         answer = await self._transport.call(self._transport.lobby.GetUser, request)
         return self._learn(answer.user)
+
+    async def user_id(self, ref: UserRef) -> int:
+        """A user's id; asks the server for a handle. Raises UserNotFound."""
+        target = parse_user_ref(ref)
+        return target if isinstance(target, int) else (await self.user(ref)).user_id
 
     async def users(self) -> list[User]:
         """All users, by id."""
@@ -122,7 +132,7 @@ class Directory:
             pb.GetChannelRequest(channel_id=target) if isinstance(target, int) else pb.GetChannelRequest(name=target)
         )
         answer = await self._transport.call(self._transport.lobby.GetChannel, request)
-        return self._info(answer)
+        return await self._met(self._info(answer))
 
     async def channels(self, *, joined_only: bool, include_archived: bool) -> list[ChannelInfo]:
         """The channels, by id."""
@@ -133,17 +143,41 @@ class Directory:
             )
             return await self._transport.call(self._transport.lobby.ListChannels, request)
 
-        return [self._info(entry) async for page in pages(fetch) for entry in page.channels]
+        infos = [self._info(entry) async for page in pages(fetch) for entry in page.channels]
+        await self.meet(user_id for info in infos for user_id in info.channel.direct_user_ids)
+        return infos
 
-    async def create(self, name: str, topic: str) -> Channel:
-        """Make a channel."""
-        request = pb.CreateChannelRequest(name=name.removeprefix("#"), topic=topic)
+    async def create(self, name: str, topic: str, kind: ChannelKind) -> Channel:
+        """Make a public or private channel."""
+        request = pb.CreateChannelRequest(name=name.removeprefix("#"), topic=topic, kind=_KINDS[kind])
         answer = await self._transport.call(self._transport.lobby.CreateChannel, request)
         return self.known.channel_is(channel_from_pb(answer.channel))
 
-    async def update(self, ref: ChannelRef, name: str | None, topic: str | None) -> Channel:
-        """Rename a channel, or change its topic."""
-        request = pb.UpdateChannelRequest(channel_id=await self.channel_id(ref), name=name, topic=topic)
+    async def open_direct(self, user_ids: Iterable[int]) -> ChannelInfo:
+        """The direct channel with these users."""
+        request = pb.OpenDirectChannelRequest(user_ids=user_ids)
+        answer = await self._transport.call(self._transport.lobby.OpenDirectChannel, request)
+        return await self._met(self._info(answer))
+
+    async def update(
+        self,
+        ref: ChannelRef,
+        *,
+        name: str | None = None,
+        topic: str | None = None,
+        read_only: bool | None = None,
+        slow_mode: int | None = None,
+        guests: bool | None = None,
+    ) -> Channel:
+        """Change a channel; None leaves a thing as it is."""
+        request = pb.UpdateChannelRequest(
+            channel_id=await self.channel_id(ref),
+            name=name,
+            topic=topic,
+            read_only=read_only,
+            slow_mode_seconds=slow_mode,
+            guests=guests,
+        )
         answer = await self._transport.call(self._transport.lobby.UpdateChannel, request)
         return self.known.channel_is(channel_from_pb(answer.channel))
 
@@ -181,6 +215,11 @@ class Directory:
         entries = [entry async for page in pages(fetch) for entry in page.members]
         return [(member_from_pb(entry.member), self._learn(entry.user)) for entry in entries]
 
-    def _info(self, entry: pb.GetChannelResponse | pb.ChannelEntry) -> ChannelInfo:
+    async def _met(self, info: ChannelInfo) -> ChannelInfo:
+        """The channel's people are known, where they are what it is called by."""
+        await self.meet(info.channel.direct_user_ids)
+        return info
+
+    def _info(self, entry: pb.GetChannelResponse | pb.ChannelEntry | pb.OpenDirectChannelResponse) -> ChannelInfo:
         channel = self.known.channel_is(channel_from_pb(entry.channel))
         return ChannelInfo(channel, member_from_pb(entry.self) if entry.HasField("self") else None)

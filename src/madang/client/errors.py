@@ -13,7 +13,12 @@ from madang.core.errors import Fact, MadangError
 
 _DOMAIN = "madang"
 _DETAILS_KEY = "grpc-status-details-bin"
-_NUMBERS = frozenset({"channel_id", "head", "index", "sequence", "user_id"})
+_NUMBERS = frozenset(
+    {
+        *("channel_id", "head", "index", "invite_id", "limit", "report_id", "sequence", "session_id", "until"),
+        "user_id",
+    }
+)
 _GROUPS: dict[int, type[MadangError]] = {
     3: errors.InvalidArgument,
     5: errors.NotFound,
@@ -57,8 +62,9 @@ def from_status(status: status_pb2.Status) -> MadangError:
 
 def is_passing(error: MadangError) -> bool:
     """Whether the same call may succeed later, just so."""
-    passing = isinstance(error, errors.Unavailable | errors.ResourceExhausted)
-    return passing and not isinstance(error, errors.LimitReached)
+    if isinstance(error, errors.LimitReached):
+        return False
+    return isinstance(error, errors.Unavailable | errors.ResourceExhausted)
 
 
 def _from_transport(code: grpc.StatusCode, problem: str, target: str) -> MadangError:

@@ -15,11 +15,13 @@ class MessageEvent:
     """An entry of a channel's conversation: words, a join, a leave, a new topic; `message.content` says which.
 
     `channel` is as it is after the entry, but for its `sequence`, which only moves when the channel itself changes.
+    `subject` is to whom it was done, where somebody was removed or banned, or got a role; None otherwise.
     """
 
     channel: Channel
     author: User
     message: Message
+    subject: User | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from madang.client.events import (
 from madang.client.inbox import Item
 from madang.client.known import Known
 from madang.client.store import Place
+from madang.core.contents import subject_id
 from madang.core.models import Content
 from madang.core.positions import Position, Verdict
 from madang.v1 import channel_service_pb2 as pb
@@ -149,12 +150,14 @@ class Feed:
         left = len(batch.messages)
         for entry in batch.messages:
             message = message_from_pb(entry)
+            subject = None
             if message.content is not Content.TEXT:
                 known.message_says(message)
+                subject = known.user(about) if (about := subject_id(message)) else None
             left -= 1
             # A message that was edited keeps its sequence, so that only the last one is known to be the range's end.
             mark = max(mark, message.sequence) if left else batch.through
-            event = MessageEvent(known.channel(channel_id), known.user(message.author_id), message)
+            event = MessageEvent(known.channel(channel_id), known.user(message.author_id), message, subject)
             yield Item(event, channel_id, Place(mark, store_id))
         if not batch.messages:
             yield Item(None, channel_id, Place(batch.through, store_id))
@@ -175,6 +178,16 @@ class Feed:
 
 def authors(response: pb.SubscribeResponse) -> set[int]:
     """The users that a response is about, but does not hold."""
-    found = {message.author_id for batch in response.batches for message in batch.messages}
-    found.update(typing.user_id for typing in response.typing)
+    found = {typing.user_id for typing in response.typing}
+    for batch in response.batches:
+        for message in batch.messages:
+            found.add(message.author_id)
+            if message.text:  # nearly all of them
+                continue
+            if message.HasField("member_removed"):
+                found.add(message.member_removed.user_id)
+            elif message.HasField("role_changed"):
+                found.add(message.role_changed.user_id)
+    for opened in response.opened:
+        found.update(opened.channel.direct_user_ids)
     return found

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from madang.core.contents import number_of
 from madang.core.models import Channel, Content, Message, User, UserKind
 
 ChannelRef = int | str | Channel
 """A channel: its id, its name (a leading '#' is dropped; all digits are an id), or itself."""
+UserRef = int | str | User
+"""A user: its id, its handle (a leading '@' is dropped; all digits without one are an id), or itself."""
 
 
 def parse_ref(ref: ChannelRef) -> int | str:
@@ -18,6 +23,15 @@ def parse_ref(ref: ChannelRef) -> int | str:
         return ref
     name = ref.removeprefix("#")
     return int(name) if name.isascii() and name.isdigit() else name
+
+
+def parse_user_ref(ref: UserRef) -> int | str:
+    """The id or the handle that a reference to a user holds."""
+    if isinstance(ref, User):
+        return ref.user_id
+    if isinstance(ref, int):
+        return ref
+    return int(ref) if ref.isascii() and ref.isdigit() else ref.removeprefix("@")
 
 
 class Known:
@@ -53,7 +67,8 @@ class Known:
         if before is not None and self._ids.get(before.name.lower()) == channel.channel_id:
             del self._ids[before.name.lower()]
         self._channels[channel.channel_id] = channel
-        self._ids[channel.name.lower()] = channel.channel_id
+        if channel.name:  # a direct channel has none
+            self._ids[channel.name.lower()] = channel.channel_id
         return channel
 
     def message_says(self, message: Message) -> None:
@@ -61,15 +76,8 @@ class Known:
         channel = self._channels[message.channel_id]
         if message.sequence <= channel.sequence:  # an old change, read late: the channel has it, or a newer one
             return
-        match message.content:
-            case Content.RENAMED:
-                self.channel_is(replace(channel, name=message.text, sequence=message.sequence))
-            case Content.TOPIC_CHANGED:
-                self.channel_is(replace(channel, topic=message.text, sequence=message.sequence))
-            case Content.ARCHIVED:
-                self.channel_is(replace(channel, archived_at=message.created_at, sequence=message.sequence))
-            case Content.UNARCHIVED:
-                self.channel_is(replace(channel, archived_at=None, sequence=message.sequence))
+        if (change := _CHANGES.get(message.content)) is not None:
+            self.channel_is(replace(channel, **change(message), sequence=message.sequence))
 
     def channel(self, channel_id: int) -> Channel:
         """A channel that was seen before."""
@@ -83,3 +91,15 @@ class Known:
         """A channel's id where it is known or given, else its name."""
         target = parse_ref(ref)
         return target if isinstance(target, int) else self._ids.get(target.lower(), target)
+
+
+_CHANGES: dict[Content, Callable[[Message], dict[str, Any]]] = {
+    Content.RENAMED: lambda message: {"name": message.text},
+    Content.TOPIC_CHANGED: lambda message: {"topic": message.text},
+    Content.ARCHIVED: lambda message: {"archived_at": message.created_at},
+    Content.UNARCHIVED: lambda message: {"archived_at": None},
+    Content.READ_ONLY_CHANGED: lambda message: {"read_only": bool(number_of(message))},
+    Content.SLOW_MODE_CHANGED: lambda message: {"slow_mode": number_of(message)},
+    Content.GUESTS_CHANGED: lambda message: {"guests": bool(number_of(message))},
+}
+"""What each kind of message says of its channel."""

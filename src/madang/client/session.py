@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from madang.client.home import Credentials, StateError
 from madang.client.transport import ServerInfo, Transport
 from madang.core.errors import MadangError, NotPermitted, TokenInvalid, TokenMissing, Unauthenticated
-from madang.core.models import Session, User
+from madang.core.models import Session, User, UserKind
 from madang.v1 import agent_service_pb2 as pb
 from madang.wire.convert import session_from_pb, user_from_pb
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Come as a new guest that wants to be called `handle`."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Go on with the session of a token."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """Come as a person with an account."""
+
+    handle: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """Come as a person whose account is yet to be made."""
+
+    handle: str
+    password: str = field(repr=False)
+    invite: str = field(repr=False)
+    display_name: str
+
+
+Proof = Guest | Token | Password | NewAccount
+"""How to show who one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +55,20 @@ class SignedIn:
     server: ServerInfo
     session: Session
     user: User
-    token: str
+    token: str = field(repr=False)
     stranger: MadangError | None
 
     def credentials(self, user: User) -> Credentials:
         """What a later sign-in needs, with the user as it is now."""
-        return Credentials(self.server.target, self.server.store_id, user.user_id, user.handle, self.token)
+        kind = user.kind.name.lower()
+        return Credentials(self.server.target, self.server.store_id, user.user_id, user.handle, self.token, kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """As whom to sign in: with `token`; or with what was saved; or as a new guest that wants to be called `handle`."""
+    """As whom to sign in: with what was saved, where that is whom `proof` is about, else with the proof."""
 
-    handle: str
-    token: str | None
+    proof: Proof
     device: str
     saved: Credentials | None
 
@@ -40,19 +76,33 @@ class Wish:
 async def sign_in(transport: Transport, wish: Wish) -> SignedIn:
     """Sign in; from here on the transport's calls carry the token.
 
-    Raises Unauthenticated when `wish.token` is not good (a saved one that is not good any more is left behind),
+    A saved session that is not good any more is left behind, where there is a password, or it was a guest's.
+
+    Raises Unauthenticated when the proof is not good, or a person's saved session is not and there is no other proof;
     StateError when what was saved is another server's, and what the server or the way to it gives.
     """
     server = await transport.get_server()
     _check_saved(server, wish.saved)
-    if wish.token is not None:
-        return await _with_token(transport, server, wish, wish.token)
-    if wish.saved is not None:
+    match wish.proof:
+        case Token(token):
+            return await _with_token(transport, server, wish, token)
+        case NewAccount() as account:
+            return await _as_new(transport, server, wish, account)
+    refused: Unauthenticated = TokenMissing()
+    if wish.saved is not None and wish.saved.token and _is_about(wish.proof, wish.saved):
         try:
             return await _with_token(transport, server, wish, wish.saved.token)
         except Unauthenticated as error:
-            return await _as_guest(transport, server, wish, error)
-    return await _as_guest(transport, server, wish, TokenMissing())
+            refused = error
+    if isinstance(wish.proof, Password):
+        return await _with_password(transport, server, wish, wish.proof)
+    if wish.saved is not None and wish.saved.kind != UserKind.GUEST.name.lower():
+        raise refused  # a person does not want to become a guest unasked
+    return await _as_guest(transport, server, wish, wish.proof, refused)
+
+
+def _is_about(proof: Guest | Password, saved: Credentials) -> bool:
+    return isinstance(proof, Guest) or proof.handle.casefold() == saved.handle.casefold()
 
 
 def _check_saved(server: ServerInfo, saved: Credentials | None) -> None:
@@ -84,14 +134,41 @@ def _compare(saved: Credentials | None, store_id: str, user_id: int, token: str)
     return None
 
 
-async def _as_guest(transport: Transport, server: ServerInfo, wish: Wish, refused: Unauthenticated) -> SignedIn:
-    request = pb.SignInRequest(guest=pb.GuestCredential(handle=wish.handle), device=wish.device)
+async def _with_password(transport: Transport, server: ServerInfo, wish: Wish, proof: Password) -> SignedIn:
+    credential = pb.PasswordCredential(handle=proof.handle, password=proof.password)
+    request = pb.SignInRequest(password=credential, device=wish.device)
+    answer = await transport.call(transport.agent.SignIn, request)
+    stranger = _compare(wish.saved, server.store_id, answer.user.user_id, answer.token)
+    return _signed_in(transport, server, answer, answer.token, stranger)
+
+
+async def _as_new(transport: Transport, server: ServerInfo, wish: Wish, account: NewAccount) -> SignedIn:
+    request = pb.RegisterRequest(
+        handle=account.handle,
+        password=account.password,
+        invite_code=account.invite,
+        display_name=account.display_name,
+        device=wish.device,
+    )
+    answer = await transport.call(transport.agent.Register, request)
+    stranger = _compare(wish.saved, server.store_id, answer.user.user_id, answer.token)
+    return _signed_in(transport, server, answer, answer.token, stranger)
+
+
+async def _as_guest(
+    transport: Transport, server: ServerInfo, wish: Wish, proof: Guest, refused: Unauthenticated
+) -> SignedIn:
+    request = pb.SignInRequest(guest=pb.GuestCredential(handle=proof.handle), device=wish.device)
     answer = await transport.call(transport.agent.SignIn, request)
     return _signed_in(transport, server, answer, answer.token, refused)
 
 
 def _signed_in(
-    transport: Transport, server: ServerInfo, answer: pb.SignInResponse, token: str, stranger: MadangError | None
+    transport: Transport,
+    server: ServerInfo,
+    answer: pb.SignInResponse | pb.RegisterResponse,
+    token: str,
+    stranger: MadangError | None,
 ) -> SignedIn:
     transport.authorize(token)
     return SignedIn(server, session_from_pb(answer.session), user_from_pb(answer.user), token, stranger)

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from madang.client.errors import ClientClosed, from_rpc
+from madang.client.tls import Secure
 from madang.core.errors import ServerUnreachable
+from madang.core.models import Registration
 from madang.v1 import (
+    agent_service_pb2,
     agent_service_pb2_grpc,
     channel_service_pb2,
     channel_service_pb2_grpc,
@@ -54,13 +57,22 @@ _OPTIONS = (
 )
 
 
+_REGISTRATIONS = {
+    agent_service_pb2.REGISTRATION_INVITE: Registration.INVITE,
+    agent_service_pb2.REGISTRATION_OPEN: Registration.OPEN,
+    agent_service_pb2.REGISTRATION_CLOSED: Registration.CLOSED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """The server: its version, the history that it keeps, and where it was found (`host:port`)."""
+    """The server: its version, the history that it keeps, where it was found (`host:port`), and how one gets in."""
 
     version: str
     store_id: str
     target: str
+    registration: Registration = Registration.INVITE
+    guests: bool = False
 
 
 class Transport:
@@ -71,8 +83,9 @@ class Transport:
     lobby: LobbyServiceAsyncStub
     channel: ChannelServiceAsyncStub
 
-    def __init__(self, target: str) -> None:
-        """`target`: the Agent's `host:port`. Connects when the first call is made."""
+    def __init__(self, target: str, secure: Secure | None = None) -> None:
+        """`target`: the Agent's `host:port`; `secure`: None for plain text. Connects when the first call is made."""
+        self._secure = secure
         self.target = target
         self.server = ServerInfo("", "", target)
         """The server, as it was when it was last asked."""
@@ -87,7 +100,8 @@ class Transport:
         answer = await self.call(self.agent.GetServer, GetServerRequest())
         if answer.endpoints != self._endpoints:
             self._use(answer.endpoints)
-        self.server = ServerInfo(answer.version, answer.store_id, self.target)
+        registration = _REGISTRATIONS.get(answer.registration, Registration.INVITE)
+        self.server = ServerInfo(answer.version, answer.store_id, self.target, registration, answer.guests)
         return self.server
 
     def authorize(self, token: str) -> None:
@@ -129,6 +143,20 @@ class Transport:
             call.cancel()
         raise ServerUnreachable(target=self.target, problem="the server ended the stream")
 
+    async def download(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
+    ) -> AsyncGenerator[Response, None]:
+        """Read a stream that has an end. It is cancelled when the caller stops. Raises like `call`."""
+        self._check_open()
+        call = method(request, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error, self.target) from None
+        finally:
+            call.cancel()
+
     def post(self) -> PostCall:
         """Open a Post stream; its errors are gRPC's, for the caller to turn."""
         return self.channel.Post(metadata=self._metadata)
@@ -152,5 +180,11 @@ class Transport:
     def _to(self, address: str) -> grpc.aio.Channel:
         address = address or self.target
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            self._channels[address] = self._open(address)
         return self._channels[address]
+
+    def _open(self, address: str) -> grpc.aio.Channel:
+        if self._secure is None:
+            return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        options = (*_OPTIONS, *self._secure.options)
+        return grpc.aio.secure_channel(address, self._secure.credentials, options=options)

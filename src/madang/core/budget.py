@@ -13,6 +13,7 @@ memory as `most` of them.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -39,6 +40,17 @@ class Rate:
         """So many at once, then so many a second."""
         return cls(burst, round(SECOND / a_second))
 
+    def __str__(self) -> str:
+        return f"{self.burst}+{SECOND / self.interval:.9g}/s"
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """Read `5+2/s`: 5 at once, then 2 a second. Raises ValueError."""
+        found = re.fullmatch(r"(\d{1,9})\+(\d{1,9}(?:\.\d{1,9})?)/s", text, re.ASCII)
+        if found is None or float(found[2]) <= 0:
+            raise ValueError(f"{text!r} is no rate: one such as 5+2/s is needed, 5 at once and then 2 a second")
+        return cls.of(int(found[1]), float(found[2]))
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -50,6 +62,17 @@ class Allowance:
     def __post_init__(self) -> None:
         if self.count < 1 or self.period < 1:
             raise ValueError(f"{self.count} in {self.period} µs: both must be positive")
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.period / SECOND:.9g}s"
+
+    @classmethod
+    def parse(cls, text: str) -> Allowance:
+        """Read `5/900s`: 5 in any 900 seconds. Raises ValueError."""
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})s", text, re.ASCII)
+        if found is None:
+            raise ValueError(f"{text!r} is no allowance: one such as 5/900s is needed, 5 in any 900 seconds")
+        return cls(int(found[1]), int(found[2]) * SECOND)
 
 
 class Buckets:
@@ -83,12 +106,18 @@ class Buckets:
         return max(0, self._missing(key, now, rate) - (rate.burst - count) * rate.interval)
 
     def _missing(self, key: Hashable, now: int, rate: Rate) -> int:
-        """In how many microseconds the bucket is full. Never more than from empty: the clock may have gone back."""
+        """In how many microseconds the bucket is full. Never more than from empty: the clock may have gone back, or the
+        rate become another one, and what is empty begins to fill from now on.
+        """
         full_at = self._full_at.get(key)
         if full_at is None or full_at <= now:
             return 0
         self._full_at.move_to_end(key)  # also for who is refused: coming back often must not get it forgotten
-        return min(full_at - now, rate.burst * rate.interval)
+        whole = rate.burst * rate.interval
+        if full_at - now > whole:
+            self._full_at[key] = now + whole
+            return whole
+        return full_at - now
 
     def _keep(self, key: Hashable, now: int, full_at: int) -> None:
         table = self._full_at
@@ -142,7 +171,9 @@ class Allowances:
             return []
         self._times.move_to_end(key)
         since = now - self._allowance.period
-        return [min(time, now) for time in times if time > since]
+        recent = [min(time, now) for time in times if time > since]
+        self._times[key] = recent
+        return recent
 
 
 def _make_room(table: OrderedDict[Hashable, int], most: int, now: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from madang.core.models import Changes, User
+from madang.core.models import Changes, ServerRole, User
 from madang.core.presence import Presence
 
 
@@ -43,12 +43,27 @@ class UserChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerRoleChanged:
+    """A user may do more, or less, on this server: what is known of its sessions has to follow."""
+
+    user_id: int
+    role: ServerRole
+
+
+@dataclass(frozen=True, slots=True)
 class BotLimitsChanged:
     """An administrator set how many messages a bot may send, a second and at once; 0: as the settings say."""
 
     user_id: int
     messages_per_second: int
     burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextsErased:
+    """Texts are gone from the store: whoever keeps copies of a channel's latest changes has to let go of them."""
+
+    channel_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,16 @@ class ChannelChanged:
     segment: bytes
 
 
-Event = Changes | MembershipChanged | SessionEnded | ReadMarkMoved | UserChanged | BotLimitsChanged
+Event = (
+    Changes
+    | MembershipChanged
+    | SessionEnded
+    | ReadMarkMoved
+    | UserChanged
+    | ServerRoleChanged
+    | BotLimitsChanged
+    | TextsErased
+)
 """What a transaction leaves for the others to know."""
 
 BusEvent = (
@@ -85,7 +109,9 @@ BusEvent = (
     | SessionEnded
     | ReadMarkMoved
     | UserChanged
+    | ServerRoleChanged
     | BotLimitsChanged
+    | TextsErased
     | TypingStarted
     | PresenceChanged
 )

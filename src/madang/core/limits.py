@@ -67,7 +67,7 @@ class Limits:
     """Open streams from one address."""
 
     sessions_per_user: int = 100
-    """Sessions of a user that are good, a bot's tokens not counted."""
+    """Sessions of a person. One more ends the one that was not used for longest."""
 
     channels_per_user: int = 500
     """Channels that a user is in, direct ones not counted."""
@@ -94,7 +94,7 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int) and value < 1:
-                raise ValueError(f"limits.{field.name} must be positive")
+                raise ValueError(f"limit_{field.name} must be positive")
 
 
 class Budget(Enum):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from madang.core import handles
 from madang.core.errors import NameNotAllowed, TextNotAllowed
 
 MAX_TEXT_BYTES = 16 * 1024
 MAX_TOPIC = 256
+MAX_REASON = 256
 MAX_HANDLE = 32
 MAX_CHANNEL_NAME = 64
+MAX_DISPLAY_NAME = 64
+MAX_STATUS = 128
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """The C0 and C1 control characters but newline and tab (Unicode's category Cc)."""
 _CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_TURNS_AROUND = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What changes the direction of everything that follows it on the line."""
 _SURELY_SEEN = re.compile(r"[!-~]")
 _NOT_DRAWN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
 _NEVER_DRAWN = frozenset(
@@ -54,9 +60,38 @@ def check_topic(topic: str) -> None:
         raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a topic is one line without control characters")
 
 
+def check_line(text: str, most: int) -> str:
+    """A display name, a status text, a reason or a note: one line of at most `most` characters, in normal form (NFC).
+
+    It may be empty. Raises TextNotAllowed, also for what would turn the rest of the line around.
+    """
+    text = unicodedata.normalize("NFC", text)
+    if len(text) > most:
+        raise TextNotAllowed(problem=f"is longer than {most} characters")
+    found = _CONTROL_OR_BREAK.search(text) or _TURNS_AROUND.search(text)
+    if found:
+        raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; it is one line without control characters")
+    if text and not any(map(_is_drawn, text)):
+        raise TextNotAllowed(problem="has nothing to see")
+    return text
+
+
+def check_reason(reason: str) -> None:
+    """Raise TextNotAllowed unless the reason is one line of at most 256 characters. It may be empty."""
+    if len(reason) > MAX_REASON:
+        raise TextNotAllowed(problem=f"is longer than {MAX_REASON} characters")
+    found = _CONTROL_OR_BREAK.search(reason)
+    if found:
+        raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a reason is one line without control characters")
+
+
 def check_handle(handle: str) -> str:
-    """The handle in normal form (NFC). Raises NameNotAllowed."""
-    return _check_name(handle, MAX_HANDLE)
+    """The handle in normal form (NFC). Raises NameNotAllowed, also for one that looks like a forged one."""
+    handle = _check_name(handle, MAX_HANDLE)
+    problem = handles.problem_of(handle)
+    if problem is not None:
+        raise NameNotAllowed(name=handle, problem=problem)
+    return handle
 
 
 def check_channel_name(name: str) -> str:

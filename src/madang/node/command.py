@@ -1,98 +1,125 @@
-"""`madang serve`: the parser, which is cheap to load, and the run, which loads the server when it is needed."""
+"""`madang serve` and `madang config`: the parsers, which are cheap to load, and what runs, loaded when it is needed."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+from madang.node.table import BY_NAME, SETTINGS, Setting
 
 if TYPE_CHECKING:
+    from madang.node.config import Config
     from madang.node.settings import Settings
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
+
 EPILOG = """\
+Each setting can also stand in the environment, or in a settings file: see `madang config --help`.
+SIGHUP: reads the certificate again.
+
 exit codes:
   0  shut down in order
   1  could not start: the reason is printed
   2  wrong usage
 """
 
+CONFIG_EPILOG = """\
+What holds is, the later one wins:
+  1. the defaults
+  2. the settings file: --config FILE, else MADANG_CONFIG, else madang.toml in the data directory, else
+     /etc/madang/madang.toml; only the first one that there is
+  3. the environment: MADANG_LISTEN and so on
+  4. the flags
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `serve` to the command line."""
-    parser = subparsers.add_parser(
+exit codes:
+  0  the settings are good
+  2  they are not: the reason is printed
+"""
+
+
+def add_parser(subparsers: Commands) -> None:
+    """Add `serve` and `config` to the command line."""
+    serve = subparsers.add_parser(
         "serve",
         help="run a server",
         description="Run a Madang server on this machine. Everything that it keeps is in one directory.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data", metavar="DIR", default="madang-data", help="where the data is kept (default: ./madang-data)"
+    add_settings(serve)
+    serve.set_defaults(func=run)
+    config = subparsers.add_parser(
+        "config",
+        help="print a server's settings, and where each comes from",
+        description="Print the settings that `madang serve` would run with, and where each comes from.",
+        epilog=CONFIG_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--listen",
-        metavar="HOST:PORT",
-        default="localhost:50050",
-        help="where to listen, for every service without an address of its own (default: localhost:50050)",
-    )
-    for name in ("heartbeat", "lobby", "channel"):
-        parser.add_argument(f"--{name}", metavar="HOST:PORT", help=f"an address of its own for the {name} service")
-    parser.add_argument(
-        "--classic-ports",
-        metavar="FIRST-LAST",
-        default="50054-50117",
-        help="ports for the channels of the classic contract (default: 50054-50117)",
-    )
-    parser.add_argument("--no-classic", action="store_true", help="do not serve the classic contract")
-    parser.add_argument(
-        "--limits",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="limit how much anybody may do (default: yes); --no-limits is for benchmarks and private networks",
-    )
-    parser.add_argument(
-        "--trusted-proxy",
-        metavar="NETWORK",
-        action="append",
-        default=[],
-        help="believe the x-forwarded-for of this proxy, or of this network of proxies; may be given again",
-    )
-    parser.add_argument("--verbose", action="store_true", help="log more")
-    parser.set_defaults(func=run)
+    add_settings(config)
+    config.add_argument("--json", action="store_true", help="print one JSON object")
+    config.set_defaults(func=show)
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings that the command line asks for. Raises SettingError."""
-    from pathlib import Path
+def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add `--config`, and a flag for each of these settings; for all of them when none is named."""
+    parser.add_argument("--config", metavar="FILE", help="the settings file")
+    for setting in [BY_NAME[name] for name in names] or SETTINGS:
+        _add_setting(parser, setting)
 
-    from madang.core.limits import Limits
-    from madang.node.settings import Address, PortRange, Settings, networks
 
-    def address(text: str | None) -> Address | None:
-        return None if text is None else Address.parse(text)
+def _add_setting(parser: argparse.ArgumentParser, setting: Setting) -> None:
+    text = f"{setting.help} (default: {setting.default_text})".replace("%", "%%")
+    if setting.kind.metavar:
+        parser.add_argument(setting.flag, metavar=setting.kind.metavar, default=argparse.SUPPRESS, help=text)
+    else:
+        parser.add_argument(setting.flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
 
-    return Settings(
-        data=Path(arguments.data),
-        listen=Address.parse(arguments.listen),
-        heartbeat=address(arguments.heartbeat),
-        lobby=address(arguments.lobby),
-        channel=address(arguments.channel),
-        classic=not arguments.no_classic,
-        classic_ports=PortRange.parse(arguments.classic_ports),
-        limits=Limits() if arguments.limits else None,
-        trusted_proxies=networks(arguments.trusted_proxy),
-    )
+
+def config_of(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Config:
+    """What the command line, the environment and the settings file say. Raises SettingError."""
+    from madang.node.config import load
+
+    flags = {name: value for name, value in vars(arguments).items() if name in BY_NAME}
+    return load(flags, environment, arguments.config)
+
+
+def settings_of(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The same as settings. Raises SettingError."""
+    return config_of(arguments, environment).settings()
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
+    # gRPC tells each handshake that fails: on the internet that is all day long. Ours are told by our own log.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from madang.node.main import serve
     from madang.node.settings import SettingError
 
     try:
         settings = settings_of(arguments)
     except SettingError as error:
-        import sys
+        return usage_error(error)
+    return serve(settings)
 
-        print(f"madang: {error}", file=sys.stderr)
-        return 2
-    return serve(settings, verbose=arguments.verbose)
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print what is in force; the exit code."""
+    from madang.node.settings import SettingError
+    from madang.node.show import as_json, as_text
+
+    try:
+        config = config_of(arguments)
+        print(as_json(config) if arguments.json else as_text(config))
+        config.settings()
+    except SettingError as error:
+        return usage_error(error)
+    return 0
+
+
+def usage_error(error: Exception) -> int:
+    """Tell a setting that cannot be used; the exit code."""
+    print(f"madang: {error}", file=sys.stderr)
+    return 2

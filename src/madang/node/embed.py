@@ -34,6 +34,10 @@ class Server:
         """The address for `madang.connect`, `host:port`."""
         return str(self._node.listen)
 
+    async def first_invite(self) -> str | None:
+        """The code of a new invite for the first owner, good once; None when there is an owner."""
+        return await self._node.first_invite()
+
     async def start(self) -> Self:
         """Start; raises StoreError, ListenError."""
         try:

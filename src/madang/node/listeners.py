@@ -13,12 +13,22 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from madang.node.settings import Address, Settings
+from madang.node.tls import Certificates
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
-MAX_METADATA_BYTES = 16 * 1024
+MAX_METADATA_BYTES = 8 * 1024
+"""Of all headers of a call; of those that come before somebody has signed in, too."""
 MAX_STREAMS_PER_CONNECTION = 1000
 MAX_PENDING_CALLS = 20_000
 """How many calls may wait to be looked at. gRPC's own default is 1,000: less than a crowd that comes back at once."""
+HANDSHAKE_SECONDS = 10.0
+"""How long a connection may take to say what it wants: TLS and the beginning of HTTP/2."""
+IDLE_SECONDS = 600.0
+"""After how long without a call a connection is closed; whoever calls again connects again."""
+PING_INTERVAL = 5.0
+"""How often a client may ping while it has nothing to say, seconds; see MAX_PING_STRIKES."""
+MAX_PING_STRIKES = 2
+"""How many pings may come sooner than that; at the next one the connection is closed."""
 
 
 class ListenError(Exception):
@@ -36,8 +46,14 @@ class ListenError(Exception):
 class Listener:
     """One gRPC server on one address."""
 
-    def __init__(self, settings: Settings, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        certificates: Certificates | None = None,
+    ) -> None:
         self.grpc = new_server(settings, interceptors)
+        self._certificates = certificates
         self.address: Address | None = None
         self._health = health_aio.HealthServicer()
         self._names: list[str] = []
@@ -53,7 +69,7 @@ class Listener:
         reflection.enable_server_reflection(names, self.grpc)
         await _check_free(address)
         try:
-            port = self.grpc.add_insecure_port(str(address))
+            port = self._bind(str(address))
         except RuntimeError as error:
             raise ListenError(address, "the address is in use, or not one of this machine's") from error
         if port == 0:
@@ -63,6 +79,11 @@ class Listener:
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self.address
+
+    def _bind(self, address: str) -> int:
+        if self._certificates is None:
+            return self.grpc.add_insecure_port(address)
+        return self.grpc.add_secure_port(address, self._certificates.credentials())
 
     async def drain(self) -> None:
         """Tell whoever asks for our health to go elsewhere."""
@@ -83,7 +104,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # Another server on the same port must fail loudly, not share it in silence.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+        # gRPC refuses at random between the first and the second, and always above.
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
         ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", 2 * MAX_PENDING_CALLS),
@@ -92,8 +115,10 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         # A ping of gRPC's own (it measures the bandwidth) takes the place of a keepalive ping: give it the same time.
         ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout * 1000)),
-        # Clients may ping us as often as we ping them, and no more.
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(PING_INTERVAL * 1000)),
+        ("grpc.http2.max_ping_strikes", MAX_PING_STRIKES),
+        ("grpc.server_handshake_timeout_ms", round(HANDSHAKE_SECONDS * 1000)),
+        ("grpc.max_connection_idle_ms", round(IDLE_SECONDS * 1000)),
     ]
 
 

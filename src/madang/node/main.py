@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shutil
 import signal
 import sys
 
-from madang.node import tuning
+from madang.core.hosts import is_wildcard
+from madang.node import logs, tuning
 from madang.node.listeners import ListenError
 from madang.node.node import Node
-from madang.node.settings import Settings
+from madang.node.settings import Address, Settings
+from madang.ops.certificates import CertificateError
 from madang.storage.errors import StoreError
 
 STOP_WITHIN = 9.5
@@ -22,19 +23,14 @@ EXIT_NOW = 130
 """The exit code after a second signal."""
 
 
-def serve(settings: Settings, *, verbose: bool = False) -> int:
+def serve(settings: Settings) -> int:
     """Run a server until SIGTERM or SIGINT; the exit code of the process."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.set_up(settings.log_format, settings.verbose)
     tuning.before_start()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
-    except (StoreError, ListenError) as error:
+    except (StoreError, ListenError, CertificateError) as error:
         print(f"madang: {error}", file=sys.stderr)
         return 1
     return 0
@@ -51,11 +47,15 @@ async def _serve(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    hang_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hang_up.set)  # from now on: by default it would end the process
     node = Node(settings)
     await node.start()
     tuning.after_start()
-    print(_greeting(node), flush=True)
+    print(_greeting(node, await node.first_invite()), flush=True)
+    reloading = asyncio.create_task(_reload(node, hang_up), name="madang-reload")
     await stopping.wait()
+    reloading.cancel()
     print("madang: shutting down", flush=True)
     try:
         async with asyncio.timeout(STOP_WITHIN):
@@ -66,13 +66,34 @@ async def _serve(settings: Settings) -> None:
     print("madang: everything is stored; good-bye", flush=True)
 
 
-def _greeting(node: Node) -> str:
-    lines = [f"madang: listening on {node.listen}, data in {node.settings.data}"]
+async def _reload(node: Node, hang_up: asyncio.Event) -> None:
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        await node.reload()
+
+
+def _greeting(node: Node, invite: str | None) -> str:
+    how = " with TLS" if node.fingerprint else ""
+    lines = [f"madang: listening on {node.listen}{how}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
-    server = "" if node.listen.port == 50050 else f" --server {node.listen}"
+    if node.fingerprint:
+        lines.append(f"        certificate (SHA-256): {node.fingerprint}")
+    server = _how_to_connect(node)
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
+    if invite is not None:
+        lines.append(f"        become the owner:  {_command()} register{server} --invite {invite}")
+        lines.append("        (good once, for a day; each start makes a new one until there is an owner)")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
+
+
+def _how_to_connect(node: Node) -> str:
+    """The options by which a client on this machine finds the server, and trusts it."""
+    host = "localhost" if is_wildcard(node.listen.host) else node.listen.host
+    where = Address(host, node.listen.port)
+    server = "" if str(where) == "localhost:50050" else f" --server {where}"
+    return f"{server} --tls-pin {node.fingerprint}" if node.fingerprint else server
 
 
 def _command() -> str:

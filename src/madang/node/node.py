@@ -15,6 +15,7 @@ from madang.core.events import Event
 from madang.core.models import Changes
 from madang.node.listeners import Listener, new_server
 from madang.node.settings import Address, Settings
+from madang.node.tls import Certificates, TlsFiles
 from madang.rpc.agent import AgentServicer, ServerFacts
 from madang.rpc.channel import ChannelServicer
 from madang.rpc.classic.addresses import Place
@@ -26,12 +27,15 @@ from madang.rpc.interceptor import ContractInterceptor
 from madang.rpc.lobby import LobbyServicer
 from madang.rpc.validation import Contract
 from madang.services import posting
-from madang.services.agent import AgentService
 from madang.services.channel import ChannelService
+from madang.services.front import Entrance, Front
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.limits import Limiter
 from madang.services.lobby import LobbyService
+from madang.services.moderation import ModerationService
+from madang.services.passwords import Cost
+from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.storage import accounts
 from madang.storage.store import Store, open_store
@@ -45,6 +49,7 @@ from madang.wire.batches import encode_changes
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
 SAVE_USE_EVERY = 60.0
+CERTIFICATE_EVERY = 10.0
 HAND_OVER = 0.2
 """How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
 us are then refused with a reason, not cut off without one."""
@@ -65,7 +70,7 @@ def ticks() -> int:
 
 
 class Node:
-    """A running server. `start`, then `stop`; each once."""
+    """A running server. `start`, then `stop`; each once. `reload` in between, as often as one likes."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -73,6 +78,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
         self._places: dict[str, Listener] = {}
+        self._certificates: Certificates | None = None
         self._classic: Gateway | None = None
         self._bus = LocalBus()
         self._streams = Streams(self._bus)
@@ -83,13 +89,25 @@ class Node:
         """Where the Agent listens, with the port that it really has."""
         return self.addresses["agent"]
 
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate that new connections get; empty without TLS."""
+        return self._certificates.fingerprint if self._certificates is not None else ""
+
     async def start(self) -> None:
-        """Open the store, start the services, listen. Raises StoreError, ListenError; nothing stays open then."""
+        """Open the store, start the services, listen. Nothing stays open when it fails.
+
+        Raises StoreError, ListenError, CertificateError.
+        """
         try:
             await self._start()
         except BaseException:
             await self._stack.aclose()
             raise
+
+    async def first_invite(self) -> str | None:
+        """A new invite for the first owner; None when there is an owner. See AccountService."""
+        return await self._front.accounts.first_invite()
 
     async def stop(self) -> None:
         """Shut down in order: no new sends, streams told to come back, calls under way finished, everything stored."""
@@ -105,23 +123,39 @@ class Node:
         await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._listeners))
         await self._stack.aclose()
 
+    async def reload(self) -> None:
+        """Read again what may change under way: the certificate and its key. A bad pair is logged, and not taken."""
+        if self._certificates is None:
+            _log.info("nothing to read again: there is no certificate")
+        else:
+            await asyncio.to_thread(self._certificates.reload, asked=True)
+
     async def _start(self) -> None:
         settings = self.settings
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
         self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(_finish, writer)
         self._stack.callback(store.drain)
         self._hub.use(store)
+        cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
         self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
-        self._agent = AgentService(store, self._bus, now)
+        entrance = Entrance(settings.registration, settings.lets_guests_in, cost)
+        self._front = Front(store, self._bus, now, entrance, self._limiter)
+        self._agent = self._front.agent
         self._heartbeat = HeartbeatService(self._bus, now)
-        self._lobby = LobbyService(store, settings.limits)
-        self._channel = ChannelService(store, self._bus, self._hub)
-        if settings.classic:
+        self._lobby = LobbyService(store, now, settings.limits)
+        self._moderation = ModerationService(store, now)
+        self._reports = ReportService(store)
+        self._channel = ChannelService(store, self._bus, self._hub, now)
+        if settings.serves_classic:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
+        erasing = asyncio.create_task(_once(self._front.deletion.go_on), name="madang-erase")
+        self._stack.push_async_callback(_cancel, erasing)
         for name, action, interval in self._chores():
             task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
             self._stack.push_async_callback(_cancel, task)
@@ -133,6 +167,8 @@ class Node:
             ("save-use", self._save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
         ]
+        if self._certificates is not None:
+            chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
         return chores
@@ -178,14 +214,15 @@ class Node:
             if address is not None:
                 own[name] = await listener.start(address)
         facts = ServerFacts(version("madang"), store.store_id, **{name: str(where) for name, where in own.items()})
-        add_AgentServiceServicer_to_server(AgentServicer(self._agent, facts), shared.grpc)
+        agent = AgentServicer(self._front, facts, self._streams)
+        add_AgentServiceServicer_to_server(agent, shared.grpc)
         shared.serves("madang.v1.AgentService")
         self._add_classic("agent", shared)
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
     def _listener(self, contract: Contract) -> Listener:
         ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies)
-        listener = Listener(self.settings, [ours, ClassicInterceptor()])
+        listener = Listener(self.settings, [ours, ClassicInterceptor()], self._certificates)
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)
         return listener
@@ -196,7 +233,9 @@ class Node:
                 add_HeartbeatServiceServicer_to_server(HeartbeatServicer(self._heartbeat, self._streams), listener.grpc)
                 listener.serves("madang.v1.HeartbeatService")
             case "lobby":
-                add_LobbyServiceServicer_to_server(LobbyServicer(self._lobby), listener.grpc)
+                add_LobbyServiceServicer_to_server(
+                    LobbyServicer(self._lobby, self._moderation, self._reports), listener.grpc
+                )
                 listener.serves("madang.v1.LobbyService")
             case "channel":
                 channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract, self._limiter)
@@ -218,13 +257,26 @@ class Node:
                 self._bus.publish(event)
 
     async def _bot_rate(self, user_id: int) -> tuple[int, int]:
-        return await self._store.read(accounts.message_rate, user_id)
+        a_second, burst = await self._store.read(accounts.limits, user_id)
+        return a_second or 0, burst or 0
 
     async def _save_use(self) -> None:
         await self._agent.save_use(self._streams.sessions())
 
+    async def _watch_certificate(self) -> None:
+        if self._certificates is not None:
+            await asyncio.to_thread(self._certificates.reload)
+
     async def _expire(self) -> None:
         self._heartbeat.expire()
+
+
+async def _once(action: Callable[[], Awaitable[None]]) -> None:
+    """Do something that was left over. What fails is logged, and tried again at the next start."""
+    try:
+        await action()
+    except MadangError as error:
+        _log.warning("left over: %s", error)
 
 
 async def _every(interval: float, action: Callable[[], Awaitable[None]]) -> None:

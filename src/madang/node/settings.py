@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from madang.core.hosts import is_loopback, is_wildcard
 from madang.core.limits import Limits
-from madang.rpc.address import Network, parse_network
+from madang.core.models import Registration
+from madang.rpc.address import Network
 from madang.rpc.classic.times import Times
 
 DEFAULT_PORT = 50050
+LOG_FORMATS = ("text", "json")
+FOREVER = 1_000_000
 
 
 class SettingError(ValueError):
@@ -42,7 +44,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return re.fullmatch(r"localhost|::1|127(\.\d{1,3}){3}", self.host) is not None
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class PortRange:
 
     first: int
     last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -62,23 +67,18 @@ class PortRange:
         return cls(int(first), int(last))
 
 
-def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Read addresses and networks: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`. Raises SettingError."""
-    try:
-        return tuple(parse_network(text) for text in texts)
-    except ValueError as error:
-        raise SettingError(f"{error}; ADDRESS or NETWORK/BITS is needed") from None
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. Raises SettingError when it does not fit together."""
+    """Everything that can be set. Raises SettingError when it does not fit together.
+
+    `madang.node.table` has a row for each field that can be set from outside, with what its flag's help says.
+    """
 
     data: Path = Path("madang-data")
     """The directory of the data file; made when it is not there."""
 
     listen: Address = Address("localhost", DEFAULT_PORT)
-    """Where the Agent listens, and every service that has no address of its own. Loopback only, until there is TLS."""
+    """Where the Agent listens, and every service that has no address of its own."""
 
     heartbeat: Address | None = None
     """An address of its own for HeartbeatService."""
@@ -89,8 +89,35 @@ class Settings:
     channel: Address | None = None
     """An address of its own for ChannelService."""
 
-    classic: bool = True
-    """Whether the classic contract is served."""
+    tls_cert: Path | None = None
+    """The certificate chain of the server, PEM; with `tls_key`. Without them there is no TLS."""
+
+    tls_key: Path | None = None
+    """The key of the certificate, PEM, without a password."""
+
+    tls_client_ca: Path | None = None
+    """Whoever connects has to show a certificate that one of these vouches for, PEM."""
+
+    insecure: bool = False
+    """Whether other machines may connect without TLS: for what stands behind something that encrypts."""
+
+    guests: bool | None = None
+    """Whether guests are let in; None: when every address is loopback. See `lets_guests_in`."""
+
+    registration: Registration = Registration.INVITE
+    """How one gets an account."""
+
+    password_time: int = 3
+    """How often a password's hash (Argon2id) passes over its memory. A change is made up for as people sign in."""
+
+    password_memory: int = 64 * 1024
+    """How much memory it takes, KiB; at least 8 for each lane."""
+
+    password_lanes: int = 4
+    """How many lanes it has."""
+
+    classic: bool | None = None
+    """Whether the classic contract is served; None: when every address is loopback. See `serves_classic`."""
 
     classic_ports: PortRange = PortRange(50054, 50117)
     """The ports from which channels get addresses of their own in the classic contract."""
@@ -99,7 +126,7 @@ class Settings:
     """The intervals of the classic contract."""
 
     limits: Limits | None = field(default_factory=Limits)
-    """How much anybody may do; None: no limits, for benchmarks and private networks."""
+    """How much anybody may do; None: there are no limits, for benchmarks and private networks."""
 
     trusted_proxies: tuple[Network, ...] = ()
     """The proxies whose `x-forwarded-for` is believed when it says where a call comes from."""
@@ -116,17 +143,60 @@ class Settings:
     keepalive_timeout: float = 10.0
     """How long it waits for the answer, seconds; then the connection and its streams end."""
 
+    log_format: str = "text"
+    """`text` or `json`: how a line of the log looks."""
+
+    verbose: bool = False
+    """Whether more is logged."""
+
     def __post_init__(self) -> None:
-        for address in (self.listen, self.heartbeat, self.lobby, self.channel):
-            if address is not None and not address.is_loopback:
-                raise SettingError(
-                    f"{address} is not a loopback address. This version has no TLS and no passwords yet: it listens on "
-                    "localhost only. Reach it from elsewhere through an SSH tunnel."
-                )
-        own = [address for address in (self.listen, self.heartbeat, self.lobby, self.channel) if address is not None]
+        self._check_tls()
+        if self.password_time < 1 or self.password_lanes < 1 or self.password_memory < 8 * self.password_lanes:
+            raise SettingError("password_time and password_lanes are at least 1, password_memory 8 for each lane")
+        own = self.addresses
         fixed = [address for address in own if address.port]
         if len(fixed) != len(set(fixed)):
             raise SettingError("two services have the same address; leave an address out to share the Agent's")
+        for name in ("heartbeat", "lobby", "channel"):
+            address: Address | None = getattr(self, name)
+            if address is not None and is_wildcard(address.host):
+                raise SettingError(f"{name}: clients are told {address}, so it has to be one that they can reach")
         for name in ("pace", "drain", "keepalive", "keepalive_timeout"):
-            if getattr(self, name) < 0:
-                raise SettingError(f"{name} must not be negative")
+            if not 0 <= getattr(self, name) < FOREVER:
+                raise SettingError(f"{name} must not be negative, and less than {FOREVER} seconds")
+        if self.log_format not in LOG_FORMATS:
+            raise SettingError(f"log_format is {' or '.join(LOG_FORMATS)}, not {self.log_format!r}")
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Every address that is listened on, but for the classic contract's ports."""
+        return [each for each in (self.listen, self.heartbeat, self.lobby, self.channel) if each is not None]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return all(address.is_loopback for address in self.addresses)
+
+    @property
+    def lets_guests_in(self) -> bool:
+        """`guests`, or what follows from the addresses."""
+        return self.is_loopback if self.guests is None else self.guests
+
+    @property
+    def serves_classic(self) -> bool:
+        """`classic`, or what follows from the addresses."""
+        return self.is_loopback if self.classic is None else self.classic
+
+    def _check_tls(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingError("tls_cert and tls_key belong together: a certificate and its key")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise SettingError("tls_client_ca needs tls_cert and tls_key")
+        if self.tls_cert is not None or self.insecure:
+            return
+        for address in self.addresses:
+            if not address.is_loopback:
+                raise SettingError(
+                    f"{address} is not a loopback address: other machines connect with TLS (--tls-cert and --tls-key; "
+                    "`madang cert` makes a pair), or with --insecure behind something that encrypts"
+                )

@@ -1,10 +1,10 @@
-"""Where a call comes from: the address that budgets, sessions and the audit log know. Pure but for the context."""
+"""From which network address a call comes: what sessions, budgets and the audit log know of the caller."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol
 
 from madang.rpc.classic.addresses import peer_host
@@ -12,24 +12,27 @@ from madang.rpc.classic.addresses import peer_host
 Network = IPv4Network | IPv6Network
 
 _FORWARDED = "x-forwarded-for"
-_NETWORK_BITS = 64
 
 
 class HasPeer(Protocol):
     """What is asked of grpc's context."""
 
-    def peer(self) -> str: ...
+    def peer(self) -> str:
+        """Who is at the other end, as gRPC names it."""
+        ...
 
-    def invocation_metadata(self) -> Any: ...
+    def invocation_metadata(self) -> Any:
+        """What came with the call."""
+        ...
 
 
 def address_of(context: HasPeer, trusted_proxies: Sequence[Network] = ()) -> str:
-    """The IP address of the caller (without a port; a peer on a Unix socket is its own name).
+    """The IP address of the caller, as text; empty for a peer that has none, on a Unix socket for instance.
 
     It is the peer's, and what the peer says in `x-forwarded-for` only where the peer is one of the `trusted_proxies`:
-    then the last hop that is none of them. What follows a hop that is no address is not believed.
+    then the last hop that is none of them. What stands before a hop that is no address is not believed.
     """
-    host = peer_host(context.peer())
+    host = _address(context.peer() or "")
     if not trusted_proxies or not _within(host, trusted_proxies):
         return host
     return forwarded(host, _hops(context.invocation_metadata() or ()), trusted_proxies)
@@ -48,23 +51,15 @@ def forwarded(peer: str, hops: Sequence[str], trusted_proxies: Sequence[Network]
     return host
 
 
-@lru_cache(maxsize=4096)
-def limit_key(address: str) -> str:
-    """What counts as one caller: an IPv4 address, or the IPv6 network of 64 bits, which belongs to one customer."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network((parsed, _NETWORK_BITS), strict=False))
-
-
 def parse_network(text: str) -> Network:
     """Read a proxy's address, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`. Raises ValueError."""
     return ip_network(text, strict=False)
+
+
+@lru_cache(maxsize=4096)
+def _address(peer: str) -> str:
+    """Remembered: a connection makes many calls."""
+    return peer_host(peer) if peer.startswith(("ipv4:", "ipv6:")) else ""
 
 
 def _hops(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
@@ -80,7 +75,7 @@ def _parse(hop: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        parsed: IPv4Address | IPv6Address = ip_address(text)
+        parsed = ip_address(text)
     except ValueError:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None

@@ -1,4 +1,5 @@
-"""What every call of `madang.v1` passes through: decode, validate, authenticate, pay, and turn errors into statuses.
+"""What every call of `madang.v1` passes through: decode, authenticate, ask who may call it, pay, validate; and turn
+errors into statuses.
 
 A call without a good token is refused at its headers: nobody waits for the rest of it. The few that need no session are
 read within a time and a size; those of a session are paid from its budgets (`madang.services.limits`).
@@ -16,11 +17,12 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from madang.core import rights
 from madang.core.errors import Internal, LimitReached, MadangError, MalformedRequest, Overloaded, TokenMissing
+from madang.core.hosts import limit_key
 from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, MAX_SECONDS_BEFORE_SIGN_IN
-from madang.core.models import Session
-from madang.core.rights import RULES
-from madang.rpc.address import Network, address_of, limit_key
+from madang.core.models import Actor, Session
+from madang.rpc.address import Network, address_of
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
 from madang.services.agent import AgentService
@@ -34,7 +36,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 PREFIX = "/madang.v1."
-OPEN_METHODS = frozenset(PREFIX + name for name, rule in RULES.items() if rule.role is None)
+OPEN_METHODS = frozenset(PREFIX + method for method, rule in rights.RULES.items() if rule.role is None)
 """What can be called without a session."""
 
 VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
@@ -42,12 +44,24 @@ VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
 
 _BEARER = "Bearer "
 _session: ContextVar[Session] = ContextVar("session")
+_address: ContextVar[str] = ContextVar("address")
 _log = logging.getLogger("madang.rpc")
 
 
 def caller() -> Session:
     """The session of the call that is being served."""
     return _session.get()
+
+
+def actor() -> Actor:
+    """Who makes the call that is being served, and from where. Not for methods that need no session."""
+    session = _session.get()
+    return Actor(session.user_id, session.session_id, session.role, _address.get())
+
+
+def caller_address() -> str:
+    """From which network address the call comes that is being served; empty when that is not known."""
+    return _address.get()
 
 
 class _Malformed:
@@ -117,21 +131,20 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: Context) -> Any:
             try:
+                address = address_of(context, self._trusted_proxies)
+                _address.set(address)
                 if not needs_session:
-                    address = self._limit_key(context)
-                    limiter.pay_open_call(address)
+                    limiter.pay_open_call(limit_key(address))
                     self._check(request)
-                    with _entering(limiter, request, address):
+                    with _entering(limiter, request, limit_key(address)):
                         return await call(request, context)
-                session = await self._authenticate(context.invocation_metadata())
+                session = await self._authenticate(context.invocation_metadata(), address)
+                rights.require(name, session.role, session.scopes)
                 _session.set(session)
                 await limiter.pay(name, session)
                 if validates:
                     self._check(request)
-                if streams:
-                    with limiter.stream(session.session_id, self._limit_key(context)):
-                        return await call(request, context)
-                with limiter.under_way(session.session_id):
+                with limiter.stream(session, limit_key(address)) if streams else limiter.under_way(session):
                     return await call(request, context)
             except MadangError as error:
                 if isinstance(error, Internal):
@@ -149,9 +162,6 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
 
         return guarded
 
-    def _limit_key(self, context: Context) -> str:
-        return limit_key(address_of(context, self._trusted_proxies))
-
     def _check(self, request: object) -> None:
         if isinstance(request, _TooLarge):
             raise LimitReached(what="bytes in a request before signing in", limit=MAX_BYTES_BEFORE_SIGN_IN)
@@ -159,13 +169,13 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             raise MalformedRequest
         self._contract.check(request)
 
-    async def _authenticate(self, metadata: Any) -> Session:
+    async def _authenticate(self, metadata: Any, address: str = "") -> Session:
         """The session of a call's metadata. Raises TokenMissing, and what `AgentService.authenticate` raises."""
         for key, value in metadata or ():
             if key == "authorization":
                 text = value if isinstance(value, str) else value.decode(errors="replace")
                 token = text.removeprefix(_BEARER)
-                return self._agent.known(token) or await self._agent.authenticate(token)
+                return self._agent.known(token, address) or await self._agent.authenticate(token, address)
         raise TokenMissing
 
 

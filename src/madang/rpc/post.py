@@ -32,6 +32,14 @@ REST = 0.05
 """For how long a stream is not read after a list of which nothing could be paid, seconds."""
 
 
+ANSWER_REST = 0.08
+"""How far apart the answers of one stream are while the fan-out is behind, seconds."""
+
+
+MAX_RESULTS = 1000
+"""With so many results an answer takes in no further list."""
+
+
 class _Posted(NamedTuple):
     """A list that is on its way: its request_ids, the size of its request in bytes, what was refused at once by index,
     what will become of the rest, and whether
@@ -65,6 +73,7 @@ class PostStream:
         self._context = context
         self._on_its_way: deque[_Posted] = deque()
         self._unanswered = 0
+        self._wrote_at = 0.0
         self._posted = asyncio.Event()
         self._answered = asyncio.Event()
         self._ended: MadangError | None = None
@@ -106,15 +115,36 @@ class PostStream:
         """Answer list after list, until nothing is on its way and nothing more will be."""
         while True:
             while self._on_its_way:
-                posted = self._on_its_way.popleft()
-                response = await _response(posted)
+                await self._rest()
+                response = pb.PostResponse()
+                answered = await self._take(response)
                 await self._context.write(response)
-                self._unanswered -= posted.size
+                self._wrote_at = asyncio.get_running_loop().time()
+                self._unanswered -= answered
                 self._answered.set()
             if self._reader is None or self._reader.done():
                 return
             self._posted.clear()
             await self._posted.wait()
+
+    async def _rest(self) -> None:
+        """While the fan-out is behind, answers gather too: an answer costs as much as a delivery."""
+        rest = self._wrote_at + ANSWER_REST - asyncio.get_running_loop().time()
+        if rest > 0 and self._ended is None and self._channel.is_behind():
+            await asyncio.sleep(rest)
+
+    async def _take(self, response: pb.PostResponse) -> int:
+        """Put what became of the next list into the response, and of those after it that are stored as well; how many
+        bytes of requests that answers.
+        """
+        size = 0
+        while self._on_its_way and (
+            not size or (self._on_its_way[0].stored.done() and len(response.results) < MAX_RESULTS)
+        ):
+            posted = self._on_its_way.popleft()
+            await _answer(response, posted)
+            size += posted.size
+        return size
 
     def _post(self, request: object) -> _Posted:
         if not isinstance(request, pb.PostRequest):
@@ -168,15 +198,14 @@ class PostStream:
         return Draft(send.channel_id, self._user_id, Content.TEXT, send.text, request_id)
 
 
-async def _response(posted: _Posted) -> pb.PostResponse:
-    """What became of a list, when it is known."""
+async def _answer(response: pb.PostResponse, posted: _Posted) -> None:
+    """Add what became of a list, when it is known."""
     outcomes: Sequence[Message | MadangError] = ()
     failed: MadangError | None = None
     try:
         outcomes = await posted.stored
     except MadangError as error:
         failed = error
-    response = pb.PostResponse()
     add = response.results.add
     following = iter(outcomes)
     latest: MadangError | None = None
@@ -195,4 +224,3 @@ async def _response(posted: _Posted) -> pb.PostResponse:
             if outcome is not latest:
                 latest, status = outcome, to_status(outcome)
             result.error.CopyFrom(status)
-    return response

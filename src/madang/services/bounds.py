@@ -19,7 +19,14 @@ def require_place(transaction: Transaction, limits: Limits | None, channel_id: i
         return
     connection = transaction.connection
     require_room("members in a channel", counts.members_of(connection, channel_id), limits.members_per_channel)
-    require_room("channels that you are in", counts.channels_joined(connection, user_id), limits.channels_per_user)
+    require_channels(transaction, limits, user_id)
+
+
+def require_channels(transaction: Transaction, limits: Limits | None, user_id: int) -> None:
+    """Before a user is in one more channel."""
+    if limits is not None:
+        joined = counts.channels_joined(transaction.connection, user_id)
+        require_room("channels for a user to be in", joined, limits.channels_per_user)
 
 
 def require_own(transaction: Transaction, limits: Limits | None, owner_id: int) -> None:
@@ -57,8 +64,12 @@ def require_token(transaction: Transaction, limits: Limits | None, bot_id: int) 
         require_room("tokens of a bot", count, limits.tokens_per_bot)
 
 
-def require_session(transaction: Transaction, limits: Limits | None, user_id: int) -> None:
-    """Before a person signs in on one more device."""
-    if limits is not None:
-        count = counts.sessions_of(transaction.connection, user_id, transaction.now)
-        require_room("sessions; sign out or revoke some", count, limits.sessions_per_user)
+def sessions_to_end(transaction: Transaction, limits: Limits | None, user_id: int) -> list[int]:
+    """Which sessions have to end when a person signs in on one more device: those that were not used for longest.
+
+    To refuse would be to shut out whoever has lost the devices.
+    """
+    if limits is None:
+        return []
+    good = counts.sessions_by_use(transaction.connection, user_id, transaction.now)
+    return good[limits.sessions_per_user - 1 :]

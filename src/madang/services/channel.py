@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from madang.bus.base import Bus
 from madang.core import policy
-from madang.core.errors import ChannelNotFound, MadangError, MessageNotFound, PositionBeyondHead
+from madang.core.errors import MadangError, MessageNotFound, PositionBeyondHead
 from madang.core.events import ReadMarkMoved, TypingStarted
-from madang.core.models import Channel, Content, Draft, Member, Message
+from madang.core.models import Actor, Content, Draft, Message, ServerRole
 from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
 from madang.core.text import check_text
+from madang.services import access
 from madang.services.hub import Hub
 from madang.services.subscription import Subscription, Wanted
-from madang.storage import directory, messages
+from madang.storage import memberships, messages
 from madang.storage.database import Connection
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
@@ -32,15 +33,18 @@ Appended = Message | MadangError
 class ChannelService:
     """Send, read, mark, type, subscribe. The rights are checked at every call."""
 
-    def __init__(self, store: Store, bus: Bus, hub: Hub) -> None:
+    def __init__(self, store: Store, bus: Bus, hub: Hub, clock: Callable[[], int]) -> None:
+        """`clock`: microseconds since the epoch."""
         self._store = store
         self._bus = bus
         self._hub = hub
+        self._clock = clock
 
     async def send(self, user_id: int, channel_id: int, text: str, request_id: bytes | None) -> Message:
         """Store a message; return when it is on disk.
 
-        Raises TextNotAllowed, ChannelNotFound, NotAMember, ChannelArchived, RequestIdReused, StorageUnavailable.
+        Raises TextNotAllowed, ChannelNotFound, NotAMember, ChannelArchived, Muted, ChannelReadOnly, GuestsNotAllowed,
+        SlowMode, RequestIdReused, StorageUnavailable.
         """
         check_text(text)
         draft = Draft(channel_id, user_id, Content.TEXT, text, request_id)
@@ -49,14 +53,17 @@ class ChannelService:
             raise appended
         return appended
 
+    def is_behind(self) -> bool:
+        """Whether more is stored than can be delivered now."""
+        return self._hub.is_behind()
+
     def post(self, drafts: Sequence[Draft]) -> asyncio.Future[list[Appended]]:
         """Store messages whose texts were checked; see `Writer.append`."""
         return self._store.append(drafts)
 
     async def get(self, user_id: int, channel_id: int, sequence: int) -> Message:
-        """One message. Raises MessageNotFound, and what `require` raises."""
-        await self.require(Action.READ, user_id, channel_id)
-        message = await self._store.read(messages.get, channel_id, sequence)
+        """One message. Raises MessageNotFound, ChannelNotFound, NotAMember."""
+        message = await self._store.read(_get, user_id, channel_id, sequence)
         if message is None:
             raise MessageNotFound(sequence=sequence, channel_id=channel_id)
         return message
@@ -66,37 +73,30 @@ class ChannelService:
     ) -> tuple[list[Message], str]:
         """A page of messages with after < sequence < before (0: no bound), and the token of the next.
 
-        Raises PageTokenInvalid, and what `require` raises.
+        Raises PageTokenInvalid, ChannelNotFound, NotAMember.
         """
         query = ("messages", user_id, channel_id, newest_first, after, before)
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
         before = before or _BEYOND_ALL
         cursor = decode_token(query, token, before if newest_first else after)
-        await self.require(Action.READ, user_id, channel_id)
         low, high = (after, min(cursor, before)) if newest_first else (max(cursor, after), before)
-        found = await self._store.read(messages.page, channel_id, low, high, newest_first, size + 1)
+        found = await self._store.read(_page, user_id, channel_id, low, high, newest_first, size + 1)
         shown, _ = cut(_within(found, MAX_PAGE_BYTES), size)
         return shown, encode_token(query, shown[-1].sequence) if len(shown) < len(found) else ""
 
     async def mark_read(self, user_id: int, channel_id: int, sequence: int) -> int:
-        """Move the read mark forward; where it is now. Raises PositionBeyondHead, and what `require` raises."""
+        """Move the read mark forward; where it is now. Raises PositionBeyondHead, ChannelNotFound, NotAMember."""
         return await self._store.write(_mark_read, user_id, channel_id, sequence)
 
     async def set_typing(self, user_id: int, channel_id: int) -> None:
-        """Tell the others that the user is writing. Raises what `require` raises."""
-        await self.require(Action.WRITE, user_id, channel_id)
+        """Tell the others that the user is writing. Raises what `send` raises, but for slow mode: thinking is free."""
+        await self._store.read(_require_voice, user_id, channel_id, self._clock())
         self._bus.publish(TypingStarted(channel_id, user_id))
 
     def subscribe(self, user_id: int, wanted: Wanted) -> Subscription:
         """Begin a live stream; see Subscription."""
         cursor = self._hub.attach(user_id, follow=not wanted.channel_ids)
         return Subscription(self._store, self._hub, cursor, wanted)
-
-    async def require(self, action: Action, user_id: int, channel_id: int) -> Channel:
-        """The channel, if the user may do this there. Raises ChannelNotFound, NotAMember, ChannelArchived."""
-        channel, member = await self._store.read(_place, user_id, channel_id)
-        policy.require(action, channel, user_id, member is not None)
-        return channel
 
 
 def _within(found: list[Message], most: int) -> list[Message]:
@@ -109,20 +109,34 @@ def _within(found: list[Message], most: int) -> list[Message]:
     return found
 
 
-def _place(connection: Connection, user_id: int, channel_id: int) -> tuple[Channel, Member | None]:
-    channel = directory.get(connection, channel_id)
-    if channel is None:
-        raise ChannelNotFound(channel=channel_id)
-    return channel, directory.member(connection, channel_id, user_id)
+# What is read is read before the right to it is checked: whoever lost that meanwhile gets nothing of what came later.
+def _get(connection: Connection, user_id: int, channel_id: int, sequence: int) -> Message | None:
+    message = messages.get(connection, channel_id, sequence)
+    access.require_read(connection, user_id, channel_id)
+    return message
+
+
+def _page(
+    connection: Connection, user_id: int, channel_id: int, after: int, before: int, newest_first: bool, size: int
+) -> list[Message]:
+    found = messages.page(connection, channel_id, after, before, newest_first, size)
+    access.require_read(connection, user_id, channel_id)
+    return found
+
+
+def _require_voice(connection: Connection, user_id: int, channel_id: int, now: int) -> None:
+    author = Actor(user_id, 0, ServerRole.GUEST)
+    place = access.require(connection, author, channel_id, Action.WRITE)
+    muted_until = None if place.member is None else place.member.muted_until
+    policy.require_voice(place.channel, place.standing, place.server_role, muted_until, now)
 
 
 def _mark_read(transaction: Transaction, user_id: int, channel_id: int, sequence: int) -> int:
-    channel, member = _place(transaction.connection, user_id, channel_id)
-    policy.require(Action.READ, channel, user_id, member is not None)
+    channel, member = access.require_read(transaction.connection, user_id, channel_id)
     if sequence > channel.sequence:
         raise PositionBeyondHead(sequence=sequence, channel_id=channel_id, head=channel.sequence)
     if member is not None and sequence <= member.read_through:
         return member.read_through
-    directory.set_read_through(transaction, channel_id, user_id, sequence)
+    memberships.set_read_through(transaction, channel_id, user_id, sequence)
     transaction.events.append(ReadMarkMoved(channel_id, user_id, sequence))
     return sequence

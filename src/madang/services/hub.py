@@ -20,6 +20,7 @@ from madang.core.events import (
     ChannelChanged,
     MembershipChanged,
     ReadMarkMoved,
+    TextsErased,
     TypingStarted,
     UserChanged,
 )
@@ -235,6 +236,7 @@ class Hub:
         bus.subscribe(TypingStarted, self._on_typing)
         bus.subscribe(ReadMarkMoved, self._on_read_mark)
         bus.subscribe(UserChanged, self._on_user)
+        bus.subscribe(TextsErased, self._on_erased)
 
     def use(self, store: Store) -> None:
         """Read from this store whatever the rings do not hold."""
@@ -368,6 +370,11 @@ class Hub:
     def _on_read_mark(self, event: ReadMarkMoved) -> None:
         for cursor in self._of_user(event.user_id):
             cursor.note_read_mark(event)
+
+    def _on_erased(self, event: TextsErased) -> None:
+        ring = self.rings.get(event.channel_id)
+        if ring is not None:
+            ring.forget()
 
     def _on_user(self, event: UserChanged) -> None:
         for cursor in self._all_cursors():

@@ -45,15 +45,35 @@ class SignInGuard:
         self._by_account.add(handle, now)
         self._by_address.add(address, now)
 
-    def failed(self, handle: Hashable, address: Hashable, now: int) -> None:
-        """The password was wrong. `check` has counted it already; this is here so that a caller reads as it should."""
-
-    def succeeded(self, handle: Hashable, address: Hashable, now: int) -> None:
+    def succeeded(self, handle: Hashable, address: Hashable) -> None:
         """The password was right: the account begins anew, and for the address it was no failure."""
         if self._by_account is None or self._by_address is None:
             return
         self._by_account.clear(handle)
         self._by_address.take_back(address)
+
+    def withdrawn(self, handle: Hashable, address: Hashable) -> None:
+        """Nobody has looked at the password: this was no attempt."""
+        if self._by_account is None or self._by_address is None:
+            return
+        self._by_account.take_back(handle)
+        self._by_address.take_back(address)
+
+
+class Attempt:
+    """A password that is being looked at. It counts as wrong unless it is said to be something else."""
+
+    def __init__(self, guard: SignInGuard, handle: Hashable, address: Hashable) -> None:
+        self._guard = guard
+        self._of = (handle, address)
+
+    def succeeded(self) -> None:
+        """It was right."""
+        self._guard.succeeded(*self._of)
+
+    def withdrawn(self) -> None:
+        """Nobody has looked at it."""
+        self._guard.withdrawn(*self._of)
 
 
 class MessageBudget:
@@ -139,6 +159,11 @@ class Limiter:
         if self.limits is not None:
             _take(self._of_users[Budget.CHANGES], user_id, self._clock(), 1, Budget.CHANGES.value)
 
+    def attempt(self, handle: Hashable, address: Hashable) -> Attempt:
+        """Before a password is looked at; see SignInGuard.check. Raises RateLimited."""
+        self.sign_ins.check(handle, address, self._clock())
+        return Attempt(self.sign_ins, handle, address)
+
     def pay_open_call(self, address: Hashable) -> None:
         """Pay for a call without a session. Raises RateLimited."""
         if self.limits is not None:
@@ -167,12 +192,12 @@ class Limiter:
             raise
 
     @contextmanager
-    def under_way(self, session_id: int) -> Iterator[None]:
+    def under_way(self, session: Session) -> Iterator[None]:
         """Around a call that answers once. Raises Overloaded: the session has too many that wait."""
         if self.limits is None:
             yield
             return
-        calls = self._under_way
+        calls, session_id = self._under_way, session.session_id
         if calls[session_id] >= self.limits.requests_under_way:
             raise Overloaded(problem="this session waits for many answers", retry_after=TRY_AGAIN)
         calls[session_id] += 1
@@ -184,13 +209,13 @@ class Limiter:
                 del calls[session_id]
 
     @contextmanager
-    def stream(self, session_id: int, address: Hashable) -> Iterator[None]:
+    def stream(self, session: Session, address: Hashable) -> Iterator[None]:
         """Around a stream. Raises LimitReached."""
         if self.limits is None:
             yield
             return
         rows = (
-            (("session", session_id), "open streams of a session", self.limits.streams_per_session),
+            (("session", session.session_id), "open streams of a session", self.limits.streams_per_session),
             (("address", address), "open streams from your address", self.limits.streams_per_address),
         )
         for key, what, limit in rows:

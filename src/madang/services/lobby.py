@@ -2,101 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from madang.core import policy
-from madang.core.errors import (
-    ChannelNameTaken,
-    ChannelNotFound,
-    LobbyIsFixed,
-    NotAMember,
-    UserNotFound,
-)
-from madang.core.events import MembershipChanged
+from madang.core.errors import UserNotFound
 from madang.core.limits import Limits
-from madang.core.models import LOBBY_ID, Channel, Content, Member, User
+from madang.core.models import Actor, Channel, ChannelKind, Member, ServerRole, User
 from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
-from madang.core.text import check_channel_name, check_topic, fold
-from madang.services import bounds, posting
-from madang.storage import accounts, directory
-from madang.storage.errors import NotUnique
+from madang.core.text import check_channel_name, check_topic
+from madang.services import access, direct, making, membership
+from madang.services.making import ChannelUpdate
+from madang.storage import accounts, directory, memberships, server_bans
+from madang.storage.database import Connection
 from madang.storage.store import Store
-from madang.storage.transaction import Transaction
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
 
 Entry = tuple[Channel, Member | None]
+MemberEntry = tuple[Member, User]
 
 
 class LobbyService:
-    """Create, find, join and leave channels; find people."""
+    """Create, find, join and leave channels; find people.
 
-    def __init__(self, store: Store, limits: Limits | None = None) -> None:
+    A private or direct channel that the actor is not in is ChannelNotFound in every method; administrators see private
+    ones. Methods of a channel raise what policy says, see `madang.core.policy`.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int], limits: Limits | None = None) -> None:
+        """`clock`: microseconds since the epoch."""
         self._store = store
         self._limits = limits
+        self._clock = clock
 
-    async def create(self, user_id: int, name: str, topic: str, request_id: bytes | None) -> Channel:
-        """Make a channel with the user in it.
+    async def create(
+        self,
+        actor: Actor,
+        name: str,
+        topic: str,
+        request_id: bytes | None,
+        kind: ChannelKind = ChannelKind.PUBLIC,
+    ) -> Channel:
+        """Make a public or private channel with the actor in it, who owns it.
 
-        Raises NameNotAllowed, TextNotAllowed, ChannelNameTaken.
+        Raises NameNotAllowed, TextNotAllowed, ChannelNameTaken. Names are unique, so whoever asks for the name of a
+        private channel learns that it is taken, and nothing else.
         """
         check_topic(topic)
-        return await self._store.write(_create, self._limits, user_id, check_channel_name(name), topic, request_id)
+        name = check_channel_name(name)
+        return await self._store.write(making.create, self._limits, actor, name, topic, request_id, kind)
 
-    async def get(self, user_id: int, channel_id: int) -> Entry:
-        """A channel and the user's place in it. Raises ChannelNotFound."""
-        channel = await self._store.read(directory.get, channel_id)
-        return await self._entry(user_id, channel, channel_id)
+    async def open_direct(self, actor: Actor, user_ids: Collection[int]) -> tuple[Channel, Member]:
+        """The direct channel of the actor and these others; made where there is none. Raises InvalidField,
+        UserNotFound.
+        """
+        return await self._store.write(direct.open_channel, self._limits, actor, user_ids)
 
-    async def get_by_name(self, user_id: int, name: str) -> Entry:
+    async def get(self, actor: Actor, channel_id: int) -> Entry:
+        """A channel and the actor's place in it. Raises ChannelNotFound."""
+        return self._entry(*(await self._store.read(access.require, actor, channel_id, Action.SEE))[:2])
+
+    async def get_by_name(self, actor: Actor, name: str) -> Entry:
         """The same by the channel's name."""
-        channel = await self._store.read(directory.get_by_name, name)
-        return await self._entry(user_id, channel, name)
+        return self._entry(*(await self._store.read(access.by_name, actor, name))[:2])
 
     async def channels(
-        self, user_id: int, size: int, token: str, joined_only: bool, include_archived: bool
+        self, actor: Actor, size: int, token: str, joined_only: bool, include_archived: bool
     ) -> tuple[list[Entry], str]:
-        """A page of channels, and the token of the next. Raises PageTokenInvalid."""
-        query = ("channels", user_id, joined_only, include_archived)
+        """A page of the channels that the actor can see, and the token of the next. Raises PageTokenInvalid."""
+        query = ("channels", actor.user_id, joined_only, include_archived)
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
         after = decode_token(query, token, 0)
-        found = await self._store.read(directory.page, user_id, after, size + 1, joined_only, include_archived)
+        found = await self._store.read(_channels, actor, after, size + 1, joined_only, include_archived)
         shown, more = cut(found, size)
-        return shown, encode_token(query, shown[-1][0].channel_id) if more else ""
+        return [self._entry(*entry) for entry in shown], encode_token(query, shown[-1][0].channel_id) if more else ""
 
-    async def update(self, user_id: int, channel_id: int, name: str | None, topic: str | None) -> Channel:
-        """Rename a channel, set its topic. Raises what `create` raises, and what policy says."""
-        if topic is not None:
-            check_topic(topic)
-        if name is not None:
-            name = check_channel_name(name)
-        return await self._store.write(_update, user_id, channel_id, name, topic)
+    async def update(self, actor: Actor, channel_id: int, wanted: ChannelUpdate) -> Channel:
+        """Rename a channel, set its topic or how it works. Raises what `create` raises."""
+        if wanted.topic is not None:
+            check_topic(wanted.topic)
+        if wanted.name is not None:
+            wanted = wanted.named(check_channel_name(wanted.name))
+        return await self._store.write(making.update, actor, channel_id, wanted)
 
-    async def set_archived(self, user_id: int, channel_id: int, archived: bool) -> Channel:
+    async def set_archived(self, actor: Actor, channel_id: int, archived: bool) -> Channel:
         """Archive a channel, or bring it back. Repeating it changes nothing."""
-        return await self._store.write(_set_archived, user_id, channel_id, archived)
+        return await self._store.write(making.set_archived, actor, channel_id, archived)
 
-    async def join(self, user_id: int, channel_id: int) -> tuple[Channel, Member]:
-        """Join a channel. Repeating it changes nothing."""
-        return await self._store.write(_join, self._limits, user_id, channel_id)
+    async def retire(self, channel_id: int) -> None:
+        """Archive a channel that a classic user made, when nobody is in it. Any other channel stays as it is."""
+        await self._store.write(making.retire, channel_id)
 
-    async def leave(self, user_id: int, channel_id: int) -> None:
-        """Leave a channel. Repeating it changes nothing."""
-        await self._store.write(_leave, user_id, channel_id)
+    async def join(self, actor: Actor, channel_id: int) -> tuple[Channel, Member]:
+        """Join a channel. Repeating it changes nothing. Raises BannedFromChannel, GuestsNotAllowed."""
+        channel, member = await self._store.write(membership.join, self._limits, actor, channel_id)
+        return channel, access.as_of(member, self._clock())
 
-    async def members(
-        self, user_id: int, channel_id: int, size: int, token: str
-    ) -> tuple[list[tuple[Member, User]], str]:
+    async def leave(self, actor: Actor, channel_id: int) -> None:
+        """Leave a channel. Repeating it changes nothing. Raises LastOwner."""
+        await self._store.write(membership.leave, actor, channel_id)
+
+    async def take_out(self, user_id: int, channel_id: int) -> None:
+        """Take a user whose time is over out of a channel; one that needs an owner gets another one. Repeating it
+        changes nothing.
+        """
+        await self._store.write(membership.depart, user_id, channel_id)
+
+    async def add(self, actor: Actor, channel_id: int, user_id: int) -> Member:
+        """Bring a user into a channel. Repeating it changes nothing.
+
+        Raises UserNotFound, GuestsNotAllowed, NotPermitted for one who is banned.
+        """
+        member = await self._store.write(membership.add, self._limits, actor, channel_id, user_id)
+        return access.as_of(member, self._clock())
+
+    async def members(self, actor: Actor, channel_id: int, size: int, token: str) -> tuple[list[MemberEntry], str]:
         """A page of a channel's members, and the token of the next. Raises ChannelNotFound, PageTokenInvalid."""
-        query = ("members", user_id, channel_id)
+        query = ("members", actor.user_id, channel_id)
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
         after = decode_token(query, token, 0)
-        await self.get(user_id, channel_id)
-        found = await self._store.read(directory.members_page, channel_id, after, size + 1)
+        found = await self._store.read(_members, actor, channel_id, after, size + 1)
         shown, more = cut(found, size)
-        return shown, encode_token(query, shown[-1][1].user_id) if more else ""
+        now = self._clock()
+        entries = [(access.as_of(member, now), user) for member, user in shown]
+        return entries, encode_token(query, shown[-1][1].user_id) if more else ""
 
     async def user(self, user_id: int) -> User:
         """A user by its id. Raises UserNotFound."""
@@ -118,10 +149,14 @@ class LobbyService:
         shown, more = cut(found, size)
         return shown, encode_token(query, shown[-1].user_id) if more else ""
 
-    async def _entry(self, user_id: int, channel: Channel | None, asked: int | str) -> Entry:
-        if channel is None:
-            raise ChannelNotFound(channel=asked)
-        return channel, await self._store.read(directory.member, channel.channel_id, user_id)
+    async def as_seen_by(self, actor: Actor, users: Sequence[User]) -> Sequence[User]:
+        """The users as the actor may see them: administrators see who is shut out."""
+        if actor.role < ServerRole.ADMIN or not users:
+            return users
+        return await self._store.read(server_bans.marked, users, self._clock())
+
+    def _entry(self, channel: Channel, member: Member | None) -> Entry:
+        return channel, None if member is None else access.as_of(member, self._clock())
 
 
 def _found(user: User | None, asked: int | str) -> User:
@@ -130,81 +165,15 @@ def _found(user: User | None, asked: int | str) -> User:
     return user
 
 
-def _place(transaction: Transaction, user_id: int, channel_id: int, action: Action) -> Entry:
-    """The channel and the user's place in it, if the user may do this there."""
-    channel = directory.get(transaction.connection, channel_id)
-    if channel is None:
-        raise ChannelNotFound(channel=channel_id)
-    member = directory.member(transaction.connection, channel_id, user_id)
-    policy.require(action, channel, user_id, member is not None)
-    return channel, member
+def _channels(
+    connection: Connection, actor: Actor, after: int, size: int, joined_only: bool, include_archived: bool
+) -> list[Entry]:
+    private_too = policy.is_admin(access.server_role(connection, actor))
+    return directory.page(connection, actor.user_id, after, size, joined_only, include_archived, private_too)
 
 
-def _create(
-    transaction: Transaction, limits: Limits | None, user_id: int, name: str, topic: str, request_id: bytes | None
-) -> Channel:
-    if request_id is not None:
-        earlier = directory.get_by_request(transaction.connection, user_id, request_id)
-        if earlier is not None:
-            return earlier  # whatever it is called by now
-    bounds.require_own(transaction, limits, user_id)
-    try:
-        channel = directory.create(transaction, name, topic, user_id, request_id)
-    except NotUnique:
-        raise ChannelNameTaken(name=name) from None
-    bounds.require_place(transaction, limits, channel.channel_id, user_id)
-    return _enter(transaction, channel, user_id)[0]
-
-
-def _enter(transaction: Transaction, channel: Channel, user_id: int) -> tuple[Channel, Member]:
-    member = directory.add_member(transaction, channel.channel_id, user_id)
-    message = posting.record(transaction, channel, user_id, Content.MEMBER_JOINED)
-    transaction.events.append(MembershipChanged(channel.channel_id, user_id, True, message.sequence))
-    entered = directory.get(transaction.connection, channel.channel_id)
-    return entered or channel, member
-
-
-def _join(transaction: Transaction, limits: Limits | None, user_id: int, channel_id: int) -> tuple[Channel, Member]:
-    found, member = directory.place(transaction.connection, channel_id, user_id)
-    if found is not None and member is not None:
-        return found, member
-    channel, _ = _place(transaction, user_id, channel_id, Action.JOIN)
-    bounds.require_place(transaction, limits, channel_id, user_id)
-    return _enter(transaction, channel, user_id)
-
-
-def _leave(transaction: Transaction, user_id: int, channel_id: int) -> None:
-    if channel_id == LOBBY_ID:
-        raise LobbyIsFixed
-    try:
-        channel, _ = _place(transaction, user_id, channel_id, Action.READ)
-    except NotAMember:
-        return
-    directory.remove_member(transaction, channel_id, user_id)
-    message = posting.record(transaction, channel, user_id, Content.MEMBER_LEFT)
-    transaction.events.append(MembershipChanged(channel_id, user_id, False, message.sequence))
-
-
-def _update(transaction: Transaction, user_id: int, channel_id: int, name: str | None, topic: str | None) -> Channel:
-    channel, _ = _place(transaction, user_id, channel_id, Action.READ)
-    if name is not None and name != channel.name:
-        _place(transaction, user_id, channel_id, Action.RENAME)
-        try:
-            directory.update(transaction, channel_id, name=name, name_key=fold(name))
-        except NotUnique:
-            raise ChannelNameTaken(name=name) from None
-        posting.record(transaction, channel, user_id, Content.RENAMED, name)
-    if topic is not None and topic != channel.topic:
-        _place(transaction, user_id, channel_id, Action.SET_TOPIC)
-        directory.update(transaction, channel_id, topic=topic)
-        posting.record(transaction, channel, user_id, Content.TOPIC_CHANGED, topic)
-    return directory.get(transaction.connection, channel_id) or channel
-
-
-def _set_archived(transaction: Transaction, user_id: int, channel_id: int, archived: bool) -> Channel:
-    channel, _ = _place(transaction, user_id, channel_id, Action.ARCHIVE)
-    if (channel.archived_at is not None) == archived:
-        return channel
-    directory.update(transaction, channel_id, archived_at=transaction.now if archived else None)
-    posting.record(transaction, channel, user_id, Content.ARCHIVED if archived else Content.UNARCHIVED)
-    return directory.get(transaction.connection, channel_id) or channel
+def _members(connection: Connection, actor: Actor, channel_id: int, after: int, size: int) -> list[MemberEntry]:
+    """The members are read first: whoever lost its place meanwhile learns nothing of what came later."""
+    found = memberships.page(connection, channel_id, after, size)
+    access.require(connection, actor, channel_id, Action.SEE)
+    return found

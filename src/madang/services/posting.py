@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from madang.core import policy
 from madang.core.errors import ChannelNotFound, MadangError, RequestIdReused
-from madang.core.models import Changes, Channel, Content, Draft, Message
-from madang.core.policy import Action
-from madang.storage import directory, messages
+from madang.core.models import Changes, Channel, ChannelKind, ChannelRole, Content, Draft, Message, ServerRole
+from madang.core.policy import Action, Standing
+from madang.storage import directory, memberships, messages
 from madang.storage.transaction import Transaction
 from madang.wire.convert import request_id_text
 
@@ -41,11 +41,13 @@ def record(transaction: Transaction, channel: Channel, author_id: int, content: 
 
 @dataclass(slots=True)
 class _Place:
-    """A channel within the group."""
+    """A channel within the group. `slowed`: who is held to its slow mode, and when each of them wrote last."""
 
     channel: Channel
     head: int
+    plain: bool
     verdicts: dict[int, MadangError | None] = field(default_factory=dict)
+    slowed: dict[int, int | None] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
 
 
@@ -53,9 +55,15 @@ class _Group:
     def __init__(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
         connection = transaction.connection
         pairs = {(draft.channel_id, draft.author_id) for draft in drafts}
-        found, self._members = directory.places(connection, pairs)
+        found, self._seats = directory.places(connection, pairs)
+        # Few channels care what their authors are on the server: for all others it is not even asked.
+        asking = {key for key, channel in found.items() if policy.asks_server_role(channel)}
+        authors = {author_id for channel_id, author_id in pairs if channel_id in asking} if asking else ()
+        self._server_roles = memberships.server_roles(connection, authors) if authors else {}
         self._transaction = transaction
-        self._places = {key: _Place(channel, channel.sequence) for key, channel in found.items()}
+        self._places = {
+            key: _Place(channel, channel.sequence, policy.is_plain(channel)) for key, channel in found.items()
+        }
         self._rows: list[tuple[Message, bytes | None]] = []
         self._seen: dict[tuple[int, bytes], Message] = {}
         if transaction.careful:
@@ -70,6 +78,8 @@ class _Group:
         refusal = self._verdict(place, draft)
         if refusal is not None or place is None:
             return self._stored_before(draft) or refusal or ChannelNotFound(channel=draft.channel_id)
+        if draft.author_id in place.slowed:
+            place.slowed[draft.author_id] = self._transaction.now
         place.head += 1
         message = Message(
             draft.channel_id, place.head, place.head, draft.author_id, self._transaction.now, draft.content, draft.text
@@ -88,6 +98,9 @@ class _Group:
         messages.set_heads(self._transaction, {key: place.head for key, place in changed.items()})
         for key, place in changed.items():
             self._transaction.events.append(Changes(key, place.channel.sequence, place.head, place.messages))
+            if place.slowed:
+                wrote = place.slowed.keys() & {message.author_id for message in place.messages}
+                memberships.set_wrote_at(self._transaction, key, wrote)
 
     def _verdict(self, place: _Place | None, draft: Draft) -> MadangError | None:
         """Why the author may not write there; None when it may."""
@@ -95,14 +108,32 @@ class _Group:
             return ChannelNotFound(channel=draft.channel_id)
         author_id = draft.author_id
         if author_id not in place.verdicts:
-            is_member = (draft.channel_id, author_id) in self._members
             try:
-                policy.require(Action.WRITE, place.channel, author_id, is_member)
+                self._judge(place, author_id)
             except MadangError as error:
                 place.verdicts[author_id] = error
             else:
                 place.verdicts[author_id] = None
-        return place.verdicts[author_id]
+        refusal = place.verdicts[author_id]
+        if refusal is None and author_id in place.slowed:
+            return policy.slow_down(place.channel, place.slowed[author_id], self._transaction.now)
+        return refusal
+
+    def _judge(self, place: _Place, author_id: int) -> None:
+        """Raise unless the author may write there, now; and note if it is held to slow mode."""
+        channel = place.channel
+        seat = self._seats.get((channel.channel_id, author_id))
+        in_lobby = channel.kind is ChannelKind.LOBBY
+        if place.plain and (in_lobby if seat is None else seat.muted_until is None):
+            return
+        role = seat.role if seat is not None else ChannelRole.MEMBER if in_lobby else None
+        server_role = self._server_roles.get(author_id, ServerRole.GUEST)
+        policy.require(Action.WRITE, channel, role, server_role)
+        stands = policy.standing(channel, role, server_role)
+        muted_until = None if seat is None else seat.muted_until
+        policy.require_voice(channel, stands, server_role, muted_until, self._transaction.now)
+        if channel.slow_mode and stands < Standing.MODERATOR:
+            place.slowed[author_id] = None if seat is None else seat.wrote_at
 
     def _stored_before(self, draft: Draft) -> Appended | None:
         """The message of a draft that is refused now, if it was stored at an earlier try."""

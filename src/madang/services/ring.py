@@ -85,6 +85,10 @@ class Ring:
         self._drop(self._old)
         self._old = len(self._segments)
 
+    def forget(self) -> None:
+        """Drop everything: what is stored is not what it was. Whoever is behind asks the store."""
+        self._drop(len(self._segments))
+
     def _join(self, start: int) -> tuple[bytes, int]:
         size, end = 0, start
         while end < len(self._segments) and (end == start or size + len(self._segments[end]) <= MAX_BATCH_BYTES):

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from madang.core import policy
-from madang.core.errors import ChannelNotFound, MadangError, NotAMember
+from madang.core.errors import ChannelNotFound, MadangError
 from madang.core.models import Channel, Member
 from madang.core.policy import Action
 from madang.services.hub import MAX_OPENED, Cursor, Hub, Notices
-from madang.storage import directory, messages
+from madang.storage import directory, memberships, messages
 from madang.storage.database import Connection
 from madang.storage.store import Store
 from madang.v1 import channel_service_pb2 as pb
@@ -84,7 +84,7 @@ class Subscription:
         for channel, member in found:
             if cursor.has_left(channel.channel_id):
                 if wanted.channel_ids:
-                    raise NotAMember(channel_id=channel.channel_id)
+                    raise policy.absent(channel)
                 continue
             if not self._hub.is_watched(channel.channel_id):
                 fresh.append(channel.channel_id)
@@ -139,11 +139,12 @@ def _add_opened(response: pb.SubscribeResponse, channel: Channel, member: Member
 
 def _channels(connection: Connection, user_id: int, channel_ids: Iterable[int]) -> list[tuple[Channel, Member]]:
     """The user's channels, or those of the asked-for ones. Raises ChannelNotFound, NotAMember."""
-    members = directory.channels_of(connection, user_id)
+    members = memberships.of_user(connection, user_id)
     wanted = sorted(channel_ids) or sorted(members)
     channels = directory.get_many(connection, wanted)
     for channel_id in wanted:
         if channel_id not in channels:
             raise ChannelNotFound(channel=channel_id)
-        policy.require(Action.READ, channels[channel_id], user_id, channel_id in members)
+        member = members.get(channel_id)
+        policy.require(Action.READ, channels[channel_id], None if member is None else member.role)
     return [(channels[channel_id], members[channel_id]) for channel_id in wanted]

@@ -1,13 +1,14 @@
 """Many rows in one statement, at the price of one.
 
-A driver that executes a statement for each row of a list lets go of the interpreter at each of them, and while the
-event loop is busy each time costs a wait (docs/decisions/0003). One statement with many rows lets go once. SQLAlchemy
-compiles such a statement anew each time, which takes longer than to run it: so their texts are made here, for a few
-sizes that every driver keeps prepared.
+A driver that executes a statement for each row of a list, or fetches row by row, lets go of the interpreter at each of
+them, and while the event loop is busy each time costs a wait of a tenth of a millisecond (docs/decisions/0003). One
+statement with many rows lets go once. SQLAlchemy compiles such a statement anew each time, which takes longer than to
+run it: so their texts are made here and kept, for each number of rows.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -17,8 +18,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
 
-SIZES = (64, 32, 16, 8, 4, 2, 1)
-"""Rows per statement."""
+_SQLITE = "sqlite"
+
+MAX_ROWS = 64
+"""Rows per statement at most. The driver keeps a prepared statement for each number of rows."""
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -40,8 +43,9 @@ def set_by_key(
 
 def select_in(
     connection: sa.Connection, query: sa.Select[Any], lists: Mapping[str, Collection[int]]
-) -> sa.CursorResult[Any]:
-    """Run a query whose only parameters are lists, none of them empty: the name of each with its values.
+) -> Sequence[Sequence[Any]]:
+    """The rows of a query for numbers and texts whose only parameters are lists, none of them empty: the name of each
+    with its values. Truth comes as 0 and 1.
 
     SQLAlchemy would write the lists into the query anew each time. Here its text is kept for a few sizes of lists: a
     shorter list is filled up with its last value.
@@ -49,7 +53,11 @@ def select_in(
     full = {name: _filled(values) for name, values in lists.items()}
     sizes = tuple((name, len(values)) for name, values in full.items())
     statement, order = _select(query, sizes, connection.dialect)
-    return connection.exec_driver_sql(statement, tuple(full[name][index] for name, index in order))
+    result = connection.exec_driver_sql(statement, tuple(full[name][index] for name, index in order))
+    if connection.dialect.name != _SQLITE:  # its driver fetches all rows at once
+        return result.all()
+    rows: list[list[Any]] = json.loads(result.scalar_one())
+    return rows
 
 
 def _filled(values: Collection[int]) -> list[int]:
@@ -69,18 +77,21 @@ def _select(
     compiled = filled.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
         raise TypeError(f"{dialect.name}: its parameters have no positions")
-    return str(compiled), tuple(places[name] for name in compiled.positiontup)
+    text = str(compiled)
+    if dialect.name == _SQLITE:  # all rows as one: its driver lets go of the interpreter for each row
+        names = [f"c{number}" for number, _ in enumerate(query.selected_columns)]
+        # S608: names of our own, no values
+        columns = ", ".join(names)
+        text = f"WITH found ({columns}) AS ({text}) SELECT json_group_array(json_array({columns})) FROM found"  # noqa: S608
+    return text, tuple(places[name] for name in compiled.positiontup)
 
 
 def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    start = 0
-    while start < len(rows):
-        size = next(size for size in SIZES if size <= len(rows) - start)
-        yield rows[start : start + size]
-        start += size
+    for start in range(0, len(rows), MAX_ROWS):
+        yield rows[start : start + MAX_ROWS]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4 * MAX_ROWS)
 def _insert(table: sa.Table, count: int, dialect: sa.Dialect) -> str:
     marks = _marks(dialect)
     names = ", ".join(column.name for column in table.columns)
@@ -88,7 +99,7 @@ def _insert(table: sa.Table, count: int, dialect: sa.Dialect) -> str:
     return f"INSERT INTO {table.name} ({names}) VALUES {rows}"  # noqa: S608 - names of our own schema, no values
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4 * MAX_ROWS)
 def _update(key: sa.Column[int], column: sa.Column[int], count: int, dialect: sa.Dialect) -> str:
     marks = _marks(dialect)
     cases = " ".join(f"WHEN {next(marks)} THEN {next(marks)}" for _ in range(count))

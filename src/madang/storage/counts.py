@@ -52,6 +52,16 @@ def sessions_of(connection: sa.Connection, user_id: int, now: int) -> int:
     return _count(connection, sessions, sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), lasts)
 
 
+def sessions_by_use(connection: sa.Connection, user_id: int, now: int) -> list[int]:
+    """The ids of a user's sessions that are good, the one that was used last first; `now` in microseconds."""
+    query = (
+        sa.select(sessions.c.session_id)
+        .where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now)
+        .order_by(sessions.c.used_at.desc(), sessions.c.session_id.desc())
+    )
+    return list(connection.execute(query).scalars())
+
+
 def _joined(user_id: int) -> sa.FromClause:
     inside = sa.and_(
         members.c.channel_id == channels.c.channel_id, members.c.user_id == user_id, members.c.joined_at.is_not(None)

@@ -48,7 +48,11 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, readers: int = 3) -> None:
         self._writer = _Threads(
-            1, "madang-writer", path, ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536"), "BEGIN IMMEDIATE"
+            1,
+            "madang-writer",
+            path,
+            ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "wal_autocheckpoint=4000"),
+            "BEGIN IMMEDIATE",
         )
         self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None)
 
@@ -140,7 +144,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str | None) -> sa.Engin
     """An engine that leaves transactions to us: the sqlite3 module's own idea of when to begin one is switched off."""
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
-        connect_args={"check_same_thread": False, "timeout": 10},
+        connect_args={"check_same_thread": False, "timeout": 10, "cached_statements": 512},
         poolclass=sa.NullPool,
         hide_parameters=True,  # they are people's words, and errors are logged
     )

@@ -10,12 +10,14 @@ from typing import Self
 
 from madang.storage.errors import StoreLocked, StoreUnusable
 
+LOCK_NAME = "madang.lock"
+
 
 class DirectoryLock:
     """Holds `madang.lock` in a directory. Raises StoreLocked when somebody else does, StoreUnusable when it cannot."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / "madang.lock"
+        path = directory / LOCK_NAME
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

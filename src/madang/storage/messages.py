@@ -14,7 +14,7 @@ from madang.storage.transaction import Transaction, unique
 
 _CONTENT = {content.value: content for content in Content}
 
-_COLUMNS = (
+COLUMNS = (
     messages.c.channel_id,
     messages.c.sequence,
     messages.c.version,
@@ -25,7 +25,7 @@ _COLUMNS = (
 )
 _HEAD = sa.select(channels.c.sequence).where(channels.c.channel_id == sa.bindparam("of_channel"))
 _CHANGED = (
-    sa.select(*_COLUMNS)
+    sa.select(*COLUMNS)
     .where(
         messages.c.channel_id == sa.bindparam("of_channel"),
         messages.c.version > sa.bindparam("after"),
@@ -50,15 +50,15 @@ def set_heads(transaction: Transaction, heads: dict[int, int]) -> None:
 
 def by_request(transaction: Transaction, request_ids: Iterable[bytes]) -> dict[tuple[int, bytes], Message]:
     """The messages that were stored with these request_ids, by author and request_id."""
-    query = sa.select(*_COLUMNS, messages.c.request_id).where(messages.c.request_id.in_(list(request_ids)))
-    return {(row.author_id, row.request_id): _message(row) for row in transaction.connection.execute(query)}
+    query = sa.select(*COLUMNS, messages.c.request_id).where(messages.c.request_id.in_(list(request_ids)))
+    return {(row.author_id, row.request_id): message_of(row) for row in transaction.connection.execute(query)}
 
 
 def get(connection: sa.Connection, channel_id: int, sequence: int) -> Message | None:
     """One message; None when there is none at that place."""
-    query = sa.select(*_COLUMNS).where(messages.c.channel_id == channel_id, messages.c.sequence == sequence)
+    query = sa.select(*COLUMNS).where(messages.c.channel_id == channel_id, messages.c.sequence == sequence)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _message(row)
+    return None if row is None else message_of(row)
 
 
 def page(
@@ -67,7 +67,7 @@ def page(
     """At most `size` messages with after < sequence < before, in the order asked for."""
     order = messages.c.sequence.desc() if newest_first else messages.c.sequence.asc()
     query = (
-        sa.select(*_COLUMNS)
+        sa.select(*COLUMNS)
         .where(
             messages.c.channel_id == channel_id,
             messages.c.sequence > after,
@@ -76,7 +76,7 @@ def page(
         .order_by(order)
         .limit(size)
     )
-    return [_message(row) for row in connection.execute(query)]
+    return [message_of(row) for row in connection.execute(query)]
 
 
 def head(connection: sa.Connection, channel_id: int) -> int:
@@ -102,7 +102,7 @@ def changed(
     if until is not None:
         end = min(end, until)
     rows = connection.execute(_CHANGED, {"of_channel": channel_id, "after": after, "head": end, "most": most}).all()
-    found = [_message(row) for row in rows]
+    found = [message_of(row) for row in rows]
     size = 0
     for count, message in enumerate(found, 1):
         size += len(message.text)
@@ -111,6 +111,6 @@ def changed(
     return Changes(channel_id, after, found[-1].version if len(found) == most else max(end, after), found)
 
 
-def _message(row: Sequence[Any]) -> Message:
-    """The message in a row that begins with `_COLUMNS`."""
+def message_of(row: Sequence[Any]) -> Message:
+    """The message in a row that begins with `COLUMNS`."""
     return Message(row[0], row[1], row[2], row[3], row[4], _CONTENT[row[5]], row[6])

@@ -70,8 +70,8 @@ channels = sa.Table(
     "channels",
     metadata,
     sa.Column("channel_id", _Id, primary_key=True, autoincrement=True),
+    # Of a direct channel, which has no name, both: a colon, and the user_ids of who is in it, in order, with commas.
     sa.Column("name", sa.Text, nullable=False),
-    # Of a direct channel, which has no name: a colon, and the user_ids of who is in it, in order, joined by commas.
     sa.Column("name_key", sa.Text, nullable=False, unique=True),
     sa.Column("topic", sa.Text, nullable=False),
     sa.Column("kind", sa.SmallInteger, nullable=False),
@@ -93,11 +93,13 @@ members = sa.Table(
     sa.Column("channel_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("user_id", sa.BigInteger, primary_key=True, autoincrement=False),
     # Null: not a member. The row stays when somebody leaves, and with it how far they had read.
-    # In the lobby nobody joins: a row there only keeps the read mark.
+    # In the lobby nobody joins: a row there keeps the read mark, a role, a mute.
     sa.Column("joined_at", sa.BigInteger),
     sa.Column("read_through", sa.BigInteger, nullable=False),
     sa.Column("role", sa.SmallInteger, nullable=False, server_default="1"),
     sa.Column("muted_until", sa.BigInteger),
+    # In slow mode: when the member last wrote. Not kept otherwise.
+    sa.Column("wrote_at", sa.BigInteger),
     sa.Index(None, "user_id", "channel_id"),
     sqlite_with_rowid=False,
 )

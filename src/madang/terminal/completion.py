@@ -20,7 +20,9 @@ def candidates(
     if before.startswith(("/join ", "/leave ", "/switch ")):
         return _matching(word.removeprefix("#"), channels)
     if word.startswith("#"):
-        return _matching(word, [f"#{name}" for name in channels])
+        return _matching(word, [f"#{name}" for name in channels if not name.startswith("@")])
+    if word.startswith("@"):
+        return _matching(word, [f"@{handle} " for handle in handles])
     if not word:
         return [], 0
     end = ": " if word == before else " "

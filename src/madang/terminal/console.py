@@ -19,18 +19,23 @@ from contextlib import aclosing, suppress
 from madang.client.client import Client
 from madang.core.errors import MadangError
 from madang.core.models import LOBBY_ID
-from madang.terminal import lines
+from madang.terminal import lines, secrets
 from madang.terminal.commands import Command, Invoke, Misread, Say, parse
 from madang.terminal.desk import Desk
 from madang.terminal.exits import CommandError, Exit, explain
 from madang.terminal.handlers import COMMANDS, Handler
 from madang.terminal.happenings import happened
+from madang.terminal.identity import NewPerson, become
 from madang.terminal.lines import Line
-from madang.terminal.options import read_options
+from madang.terminal.options import Options, as_name, read_options
+from madang.terminal.output import print_error
 from madang.terminal.pending import Unsent
+from madang.terminal.places import checked_handle
 from madang.terminal.safe import safe_line
 from madang.terminal.screen import PlainScreen, Screen
+from madang.terminal.selves import Becoming
 from madang.terminal.signin import for_console
+from madang.terminal.titles import shown
 from madang.terminal.view import View
 
 _PAST = 10
@@ -54,6 +59,11 @@ class Console:
         self._timeout = timeout
         self._marked: dict[int, int] = {}
 
+    @property
+    def becoming(self) -> Becoming | None:
+        """Who the user wants to be next; None where it wants to leave."""
+        return self._desk.becoming
+
     async def run(self) -> int:
         """Until the input ends or the user leaves; returns how many messages are not sent."""
         await self._greet()
@@ -72,7 +82,7 @@ class Console:
         server, view = self._client.server, self._view
         await self._desk.note(f"Madang {server.version} on {server.target}. You are {view.me.handle}.")
         for channel, member in await self._client.channels():
-            view.channel_names.add(channel.name)
+            view.channel_names.add(view.named(channel).name)
             if member is not None:
                 view.enter(channel, channel.sequence, unread=channel.sequence - member.read_through)
         missed = view.rooms[LOBBY_ID].unread
@@ -81,7 +91,7 @@ class Console:
             more = f"{missed - _PAST} more since you were last here"
             await self._desk.note(f"{more}; /history {min(missed, 500)} shows them.")
         await self._desk.say(*view.unread_lines())
-        await self._desk.note(f"Type to talk in #{view.current.name}. /help lists the commands, /quit leaves.")
+        await self._desk.note(f"Type to talk in {shown(view.current.name)}. /help lists the commands, /quit leaves.")
         for outgoing in self._client.pending:
             view.sending(Unsent(outgoing.request_id, outgoing.channel_id, outgoing.text))
 
@@ -152,22 +162,48 @@ class Console:
                     self._marked[channel_id] = room.last
 
 
-async def console(arguments: argparse.Namespace) -> int:
-    """Run the command."""
+def console(arguments: argparse.Namespace) -> int:
+    """Run the command: one console after another, for as long as the user becomes somebody else in it."""
     options = read_options(arguments)
+    while True:
+        code, becoming = asyncio.run(_console(options))
+        if becoming is None:
+            return code
+        options = _become(options, becoming)
+
+
+def _become(options: Options, becoming: Becoming) -> Options:
+    """Ask for the password while no console has the terminal, and sign in; where that fails, all is as it was."""
+    try:
+        other = as_name(options, checked_handle(becoming.handle) if becoming.handle else options.name)
+        ask = secrets.ask_twice if becoming.new else secrets.ask
+        password = ask(f"{'A password for' if becoming.new else 'The password of'} {other.name}: ")
+        asyncio.run(become(other, NewPerson(other.name, password, new=becoming.new, invite=becoming.invite)))
+    except (MadangError, CommandError, TimeoutError, OSError, ValueError) as error:
+        print_error(explain(error))
+        return options
+    except KeyboardInterrupt:
+        print_error("you are who you were")
+        return options
+    return other
+
+
+async def _console(options: Options) -> tuple[Exit, Becoming | None]:
+    """Run one console; returns how it ended, and who the user wants to be next."""
     async with for_console(options) as (client, keeps):
-        view = View(client.me)
+        view = View(client.me, known=lambda user_id: client.known_user(user_id).handle)
         screen = _screen(view)
         _end_on_signals(screen)
-        if options.folder is not None and not keeps:
+        if options.folder is not None and options.token is None and not keeps:
             await screen.show([lines.note(_BESIDE.format(handle=client.me.handle))])
+        running = Console(client, view, screen, options.timeout)
         try:
-            unsent = await Console(client, view, screen, options.timeout).run()
+            unsent = await running.run()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         if unsent:
             await screen.show([lines.note(_unsent_text(unsent, keeps))])
-    return Exit.NOT_NOW if unsent else Exit.DONE
+    return Exit.NOT_NOW if unsent else Exit.DONE, running.becoming
 
 
 def _screen(view: View) -> Screen:

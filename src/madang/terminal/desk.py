@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from madang.client.client import Client
+from madang.core.contents import subject_id
 from madang.core.errors import MadangError
 from madang.core.models import Channel, Message
 from madang.terminal import lines
@@ -15,6 +17,9 @@ from madang.terminal.lines import Line
 from madang.terminal.pending import Unsent
 from madang.terminal.screen import Screen
 from madang.terminal.view import View
+
+if TYPE_CHECKING:
+    from madang.terminal.selves import Becoming
 
 
 class Desk:
@@ -26,6 +31,8 @@ class Desk:
         self.screen = screen
         self.leaving = False
         """Whether the user wants to leave the console."""
+        self.becoming: Becoming | None = None
+        """Who the user wants to be next."""
         self._changed = asyncio.Event()
 
     async def say(self, *made: Line) -> None:
@@ -68,7 +75,8 @@ class Desk:
         await self.say(*self.view.switch(channel), *self.view.past(channel, authored))
 
     async def authored(self, messages: Sequence[Message]) -> list[tuple[Message, str]]:
-        """Messages with their authors' handles."""
+        """Messages with their authors' handles; the view can name those whom they are about, too."""
+        await self.client.handles(subject_id(message) for message in messages)
         return [(message, await self.client.name(message.author_id)) for message in messages]
 
     async def print_table(self, title: str, rows: Iterable[str]) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 
+from madang.client.directory import ChannelInfo
 from madang.terminal.exits import Exit
 from madang.terminal.listing import channel_lines, is_here, user_lines
 from madang.terminal.options import read_options
 from madang.terminal.output import print_record, print_texts
 from madang.terminal.records import channel_record, user_record
+from madang.terminal.rooms import with_name
 from madang.terminal.signin import one_shot
 
 
 async def channels(arguments: argparse.Namespace) -> int:
     """Run `madang channels`."""
     async with one_shot(read_options(arguments)) as client:
-        infos = await client.channels(joined_only=arguments.joined, include_archived=arguments.archived)
+        found = await client.channels(joined_only=arguments.joined, include_archived=arguments.archived)
+        infos = [ChannelInfo(with_name(client, channel), member) for channel, member in found]
     if not arguments.json:
         print_texts(channel_lines((info.channel, info.member) for info in infos))
     else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import IntEnum
 
 from madang.core import errors
+from madang.terminal.durations import say_duration
 from madang.terminal.safe import safe_line
+from madang.terminal.titles import shown
 
 
 class Exit(IntEnum):
@@ -27,9 +30,9 @@ MEANINGS: dict[Exit, str] = {
     Exit.FAILED: "failed for another reason",
     Exit.USAGE: "the command line is not right",
     Exit.NOT_NOW: "the server cannot be reached, is busy, or did not answer in time; a message may still be stored",
-    Exit.NOT_SIGNED_IN: "not signed in: the session has ended",
+    Exit.NOT_SIGNED_IN: "not signed in: the session has ended, or the password is wrong",
     Exit.NOT_PERMITTED: "not permitted, or not a member of the channel",
-    Exit.NOT_FOUND: "no such channel, user or message",
+    Exit.NOT_FOUND: "no such channel, user, message, session, invite or report",
     Exit.REFUSED: "refused: it would never be accepted as it is",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
@@ -68,12 +71,12 @@ def explain(error: BaseException, *, channel: str = "", to_join: str = "") -> st
     """The error as one plain sentence, safe to print. `channel` is the name to use for a channel that the error tells
     by its id; `to_join` says how to become a member of it.
     """
-    place = f"#{channel}" if channel else "this channel"
+    place = shown(channel) if channel else "this channel"
     match error:
         case errors.NotAMember():
             text = f"you are not in {place}" + (f"; {to_join}" if to_join else "")
-        case errors.ChannelArchived():
-            text = f"{place} is archived: it can be read, not written"
+        case errors.MadangError() if told := _spoken(error, place):
+            text = told
         case errors.ServerDraining():
             text = "the server is shutting down"
         case errors.ServerUnreachable():
@@ -88,6 +91,51 @@ def explain(error: BaseException, *, channel: str = "", to_join: str = "") -> st
     return safe_line(text)
 
 
+_SPOKEN: dict[type[errors.MadangError], str] = {
+    errors.ChannelArchived: "{place} is archived: it can be read, not written",
+    errors.ChannelReadOnly: "{place} is read-only: its moderators and owners may write",
+    errors.ChannelIsDirect: "{place} is a direct channel: it has no name, roles or moderators, and its people stay",
+    errors.SlowMode: "slow mode in {place}: {wait} to your next message",
+    errors.Muted: "a moderator has muted you in {place}{until}",
+    errors.BannedFromChannel: "you are banned from {place}{until}{cause}",
+    errors.MessageNotFound: "there is no message {sequence} in {place}",
+    errors.TokenMissing: "you are not signed in",
+    errors.AccountBanned: "this account is banned from the server{until}{cause}",
+    errors.RateLimited: "too many {what}; try again in {wait}",
+    errors.Overloaded: "too much is under way: {problem}; try again in {wait}",
+}
+"""How errors are told that the tree tells by numbers: with the channel's name, and times as people say them."""
+
+
+def _spoken(error: errors.MadangError, place: str) -> str:
+    """The sentence for a reader at a terminal; empty where the error's own text will do."""
+    if isinstance(error, errors.NotPermitted) and str(error.facts.get("action", "")).startswith("call "):
+        return f"only {error.facts.get('allowed', 'others')} may do that"
+    template = _SPOKEN.get(type(error), "")
+    told = {"place": place, "wait": _wait(error), "until": _until(error), "cause": _cause(error)}
+    try:
+        return template.format_map(error.facts | told)
+    except KeyError:  # a fact that the server did not give
+        return ""
+
+
+def _wait(error: errors.MadangError) -> str:
+    return say_duration(error.retry_after or 1.0)
+
+
+def _until(error: errors.MadangError) -> str:
+    """When it ends, for a reader in this computer's time zone; nothing where it does not."""
+    until = error.facts.get("until", 0)
+    if not isinstance(until, int | float) or until <= 0:
+        return ""
+    return f" until {datetime.fromtimestamp(until, UTC).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _cause(error: errors.MadangError) -> str:
+    cause = str(error.facts.get("cause", ""))
+    return f": {cause}" if cause else ""
+
+
 _WAYS: tuple[tuple[str, str], ...] = (
     ("connection refused", "nothing listens there (connection refused)"),
     ("dns resolution failed", "its name is not known"),
@@ -96,6 +144,8 @@ _WAYS: tuple[tuple[str, str], ...] = (
     ("network is unreachable", "there is no network"),
     ("timeout occurred", "no answer in time"),
     ("deadline exceeded", "no answer in time"),
+    ("certificate_verify_failed", "its certificate is not trusted: see --tls-ca and --tls-pin"),
+    ("certificate has expired", "its certificate has expired"),
     ("wrong version number", "it does not speak this protocol, or wants TLS"),
     ("trying to connect an http1.x server", "it is not a madang server"),
     ("received http2 header with status", "it is not a madang server"),

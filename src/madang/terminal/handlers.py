@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from madang.core.errors import ChannelNotFound
-from madang.core.models import LOBBY_ID, Channel
+from madang.core.models import LOBBY_ID, Channel, ChannelKind
 from madang.core.presence import Status
-from madang.terminal import lines
+from madang.terminal import lines, moderation, selves
 from madang.terminal.commands import Command, help_rows
 from madang.terminal.desk import Desk
 from madang.terminal.exits import CommandError, Exit
 from madang.terminal.listing import channel_lines
 from madang.terminal.people import show_present, show_users
+from madang.terminal.titles import shown
 
 Handler = Callable[[Desk, str], Awaitable[None]]
 _HISTORY = 20
@@ -30,11 +31,18 @@ async def make_channel(desk: Desk, argument: str) -> None:
     await _go_in_new(desk, lambda: desk.client.create_channel(name.removeprefix("#"), topic.strip()))
 
 
+async def make_private_channel(desk: Desk, argument: str) -> None:
+    """`/private NAME [TOPIC]`."""
+    name, _, topic = argument.partition(" ")
+    create = desk.client.create_channel
+    await _go_in_new(desk, lambda: create(name.removeprefix("#"), topic.strip(), kind=ChannelKind.PRIVATE))
+
+
 async def list_channels(desk: Desk, argument: str) -> None:
     """`/list`."""
     infos = await desk.client.channels()
-    desk.view.channel_names.update(info.channel.name for info in infos)
-    rows = channel_lines([(info.channel, info.member) for info in infos], desk.view.current_id)
+    desk.view.channel_names.update(desk.view.named(info.channel).name for info in infos)
+    rows = channel_lines([(desk.view.named(info.channel), info.member) for info in infos], desk.view.current_id)
     await desk.print_table("Channels:", rows)
 
 
@@ -62,9 +70,15 @@ async def switch_channel(desk: Desk, argument: str) -> None:
     await desk.go_in(_joined(desk, argument))
 
 
-async def change_handle(desk: Desk, argument: str) -> None:
-    """`/nick NAME`."""
-    await desk.say(*desk.view.user(await desk.client.set_handle(argument)))
+async def message_user(desk: Desk, argument: str) -> None:
+    """`/msg USER[,USER] [TEXT]`: talk in the direct channel, or say one thing there."""
+    who, _, text = argument.partition(" ")
+    others = [other for other in who.split(",") if other]
+    if not text.strip():
+        return await _go_in_new(desk, lambda: desk.client.open_direct(*others))
+    channel = await desk.client.open_direct(*others)
+    desk.view.enter(channel, channel.sequence)
+    return await desk.post(desk.view.named(channel), text.strip())
 
 
 async def topic(desk: Desk, argument: str) -> None:
@@ -73,9 +87,9 @@ async def topic(desk: Desk, argument: str) -> None:
     if argument:
         await desk.client.update_channel(channel, topic="" if argument == "-" else argument)
     elif channel.topic:
-        await desk.note(f"#{channel.name} is about: {channel.topic}")
+        await desk.note(f"{shown(channel.name)} is about: {channel.topic}")
     else:
-        await desk.note(f"#{channel.name} has no topic; /topic TEXT sets one.")
+        await desk.note(f"{shown(channel.name)} has no topic; /topic TEXT sets one.")
 
 
 async def show_history(desk: Desk, argument: str) -> None:
@@ -85,7 +99,7 @@ async def show_history(desk: Desk, argument: str) -> None:
         raise CommandError(f"write a number from 1 to {_HISTORY_AT_MOST} after /history", Exit.REFUSED)
     channel = desk.view.current
     past = await desk.authored(await desk.client.history(channel, limit=limit))
-    title = lines.rule(f"the last {len(past)} messages of #{channel.name}")
+    title = lines.rule(f"the last {len(past)} messages of {shown(channel.name)}")
     await desk.say(title, *desk.view.past(channel, past), lines.rule("end of the history"))
 
 
@@ -115,7 +129,9 @@ async def leave_console(desk: Desk, argument: str) -> None:
 
 COMMANDS: tuple[Command[Handler], ...] = (
     Command("all", "TEXT", "say something in the lobby", say_in_lobby, offline=True),
+    Command("msg", "USER[,USER] [TEXT]", "talk to somebody alone, or say one thing there", message_user),
     Command("make", "NAME [TOPIC]", "make a channel, and talk there", make_channel),
+    Command("private", "NAME [TOPIC]", "make a channel that only those who are invited see", make_private_channel),
     Command("list", "", "list the channels", list_channels, aliases=("channels",)),
     Command("join", "NAME|ID", "join a channel, and talk there", join_channel),
     Command("leave", "[NAME]", "leave the current channel, or another one", leave_channel, aliases=("part",)),
@@ -124,9 +140,24 @@ COMMANDS: tuple[Command[Handler], ...] = (
     Command("who", "", "who of the current channel is here", show_present),
     Command("topic", "[TEXT]", "show or set the channel's topic; - takes it away", topic),
     Command("history", "[N]", f"show the last {_HISTORY}, or N, messages of the channel", show_history),
-    Command("nick", "NAME", "change your name", change_handle),
+    Command("invite", "USER [CHANNEL]", "bring somebody into the channel", moderation.add_member),
+    Command("report", "SEQ|USER [REASON]", "report a message, or the last one of a user", moderation.report),
+    Command("kick", "USER [REASON]", "remove somebody from the channel", moderation.kick),
+    Command("ban", "USER [7d] [REASON]", "remove somebody, and keep it out", moderation.ban),
+    Command("unban", "USER", "let somebody come again", moderation.unban),
+    Command("bans", "", "who is banned from the channel", moderation.show_bans),
+    Command("mute", "USER [10m|off]", "keep somebody from writing for a while", moderation.mute),
+    Command("role", "USER ROLE", "make somebody owner, moderator or member", moderation.set_role),
+    Command("readonly", "on|off", "let only moderators and owners write", moderation.read_only),
+    Command("slow", "SECONDS|off", "slow mode: so long between two messages of a member", moderation.slow),
+    Command("guests", "on|off", "let guests into the channel", moderation.guests),
+    Command("nick", "NAME", "change your handle", selves.change_handle),
+    Command("name", "DISPLAY NAME", "set the name beside your handle; - takes it away", selves.change_name),
+    Command("status", "TEXT", "say what you are at; - takes it away", selves.change_status),
     Command("away", "", "be seen as away", go_away),
     Command("back", "", "be seen as here", come_back),
+    Command("signin", "[HANDLE]", "sign in with your account", selves.sign_in, offline=True),
+    Command("register", "HANDLE [CODE]", "make an account, with the code of an invite", selves.register, offline=True),
     Command("help", "", "this list", show_help, aliases=("?",), offline=True),
     Command("quit", "", "leave the console (so does Ctrl-D)", leave_console, aliases=("exit",), offline=True),
 )
@@ -136,7 +167,8 @@ def _joined(desk: Desk, name: str) -> Channel:
     channel = desk.view.find(name)
     if channel is None:
         plain = name.removeprefix("#")
-        raise CommandError(f"you are not in #{plain}; /join {plain} joins it", Exit.NOT_PERMITTED)
+        way = f"/msg {plain[1:]} opens it" if plain.startswith("@") else f"/join {plain} joins it"
+        raise CommandError(f"you are not in {shown(plain)}; {way}", Exit.NOT_PERMITTED)
     return channel
 
 

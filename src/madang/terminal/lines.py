@@ -4,6 +4,7 @@
 14:02 mina ✓ yes                       one's own, stored
 14:03 mina ✗ hello — the text is …     one's own, refused
 14:03 #dev joon: deployed              from a channel that is not the current one
+14:03 @mina mina: psst                 from a direct channel
 14:04 * sora joined
 — Sunday 23 November 2025 —
 """
@@ -16,8 +17,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
-from madang.core.models import Content, Message
+from madang.core.contents import number_of, reason_of, role_of
+from madang.core.models import ChannelRole, Content, Message
+from madang.terminal.durations import say_duration
 from madang.terminal.safe import safe_line, safe_lines
+from madang.terminal.titles import shown
 
 Line = tuple[tuple[str, str], ...]
 """Fragments `(style, text)`; the styles are named in `madang.terminal.style`."""
@@ -40,6 +44,21 @@ _HAPPENINGS = {
     Content.TOPIC_CHANGED: "set the topic: {text}",
     Content.ARCHIVED: "archived the channel: it can be read, not written",
     Content.UNARCHIVED: "brought the channel back",
+    Content.MEMBER_REMOVED: "removed {subject}",
+    Content.MEMBER_BANNED: "banned {subject}",
+    Content.ROLE_CHANGED: "made {subject} {role}",
+}
+_SWITCHES = {
+    (Content.READ_ONLY_CHANGED, True): "made the channel read-only: its moderators and owners may write",
+    (Content.READ_ONLY_CHANGED, False): "let everyone write again",
+    (Content.SLOW_MODE_CHANGED, False): "switched slow mode off",
+    (Content.GUESTS_CHANGED, True): "let guests in",
+    (Content.GUESTS_CHANGED, False): "lets guests in no more",
+}
+_ROLES = {
+    ChannelRole.OWNER: "an owner of the channel",
+    ChannelRole.MODERATOR: "a moderator of the channel",
+    ChannelRole.MEMBER: "a member without a special role",
 }
 
 
@@ -88,11 +107,15 @@ def name_style(handle: str) -> str:
     return f"class:name-{zlib.crc32(handle.casefold().encode('utf-8', 'replace')) % NAME_COLOURS}"
 
 
-def message_lines(message: Message, author: str, *, when: str, channel: str = "", own: bool = False) -> list[Line]:
-    """The lines of a stored message: `when` begins them, `channel` is named where it is not empty."""
+def message_lines(
+    message: Message, author: str, *, when: str, channel: str = "", own: bool = False, subject: str = ""
+) -> list[Line]:
+    """The lines of a stored message: `when` begins them, `channel` is named where it is not empty. `subject`: to whom
+    it was done.
+    """
     start = _start(when, channel)
     if message.content is not Content.TEXT:
-        return [(*start, ("class:event", safe_line(f"* {author} {happening(message)}")))]
+        return [(*start, ("class:event", safe_line(f"* {author} {happening(message, subject)}")))]
     if own:
         return _with_body((*start, *_own(author), ("class:stored", f" {STORED} ")), message.text)
     return _with_body((*start, (name_style(author), safe_line(author)), ("", ": ")), message.text)
@@ -106,16 +129,24 @@ def refused_lines(text: str, reason: str, author: str, *, when: str, channel: st
 
 def sending_line(text: str, *, channel: str = "", columns: int = 0) -> Line:
     """The one line of one's own message that is not stored yet; cut to `columns` where that is not 0."""
-    place = f"#{safe_line(channel)} " if channel else ""
+    place = f"{shown(safe_line(channel))} " if channel else ""
     line = f"sending … {place}{safe_line(text)}"
     return (("class:sending", cut(line, columns) if columns else line),)
 
 
-def happening(message: Message) -> str:
-    """What happened, where the message is not somebody's words: `joined`."""
-    if message.content is Content.TOPIC_CHANGED and not message.text:
+def happening(message: Message, subject: str = "") -> str:
+    """What happened, where the message is not somebody's words: `joined`. `subject`: to whom it was done."""
+    content = message.content
+    if content is Content.TOPIC_CHANGED and not message.text:
         return "took the topic away"
-    return _HAPPENINGS[message.content].format(text=message.text)
+    if switched := _SWITCHES.get((content, number_of(message) > 0)):
+        return switched
+    if content is Content.SLOW_MODE_CHANGED:
+        return f"set slow mode: {say_duration(number_of(message))} between two messages"
+    role = _ROLES[role_of(message)] if content is Content.ROLE_CHANGED else ""
+    reason = reason_of(message) if not role else ""
+    said = _HAPPENINGS[content].format(text=message.text, subject=subject or "somebody", role=role)
+    return f"{said}: {reason}" if reason else said
 
 
 def table(rows: Iterable[tuple[str, ...]], *, gap: int = 2) -> list[str]:
@@ -178,7 +209,7 @@ def _columns(character: str) -> int:
 
 
 def _start(when: str, channel: str) -> Line:
-    return (("class:time", f"{when} "), *((("class:channel", f"#{safe_line(channel)} "),) if channel else ()))
+    return (("class:time", f"{when} "), *((("class:channel", f"{shown(safe_line(channel))} "),) if channel else ()))
 
 
 def _own(author: str) -> Line:

@@ -8,6 +8,7 @@ from madang.core.presence import Presence
 from madang.terminal.desk import Desk
 from madang.terminal.exits import CommandError, Exit
 from madang.terminal.listing import is_here, status_text, user_lines
+from madang.terminal.titles import shown
 
 _ABSENT_AT_MOST = 30
 _SHARED_AT_MOST = 30
@@ -31,7 +32,7 @@ async def show_present(desk: Desk, argument: str) -> None:
     channel = desk.view.current
     people = await _members(desk, channel)
     here = [(user, presence) for user, presence in people if is_here(presence)]
-    title = f"{len(here)} of {len(people)} in #{channel.name} are here:"
+    title = f"{len(here)} of {len(people)} in {shown(channel.name)} are here:"
     await desk.print_table(title, user_lines(here, desk.view.me.user_id, {}))
 
 
@@ -57,14 +58,18 @@ async def _show_members_or_fail(desk: Desk, name: str) -> None:
 async def _show_members(desk: Desk, name: str) -> None:
     info = await desk.client.channel(name)
     people = await _members(desk, info.channel)
-    await desk.print_table(f"In #{info.channel.name}:", user_lines(people, desk.view.me.user_id, {}))
+    await desk.print_table(
+        f"In {shown(desk.view.named(info.channel).name)}:", user_lines(people, desk.view.me.user_id, {})
+    )
 
 
 async def _show_user(desk: Desk, user: User) -> None:
     presence = (await _presences(desk)).get(user.user_id)
     names = (await _shared(desk)).get(user.user_id, [])
-    where = f"; in {' '.join(f'#{name}' for name in names)}" if names else ""
-    await desk.note(f"{user.handle}: {status_text(presence)}{where}")
+    where = f"; in {' '.join(shown(name) for name in names)}" if names else ""
+    name = f" ({user.display_name})" if user.display_name else ""
+    says = f"; says: {user.status_text}" if user.status_text else ""
+    await desk.note(f"{user.handle}{name}: {status_text(presence)}{says}{where}")
 
 
 async def _members(desk: Desk, channel: Channel) -> list[tuple[User, Presence | None]]:

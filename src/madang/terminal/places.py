@@ -12,6 +12,7 @@ import platformdirs
 DEFAULT_SERVER = "localhost:50050"
 _DEFAULT_PORT = "50050"
 _HANDLE_LENGTH = 32
+_SIGNED_IN = ".signed-in"  # no folder of a name begins with a dot
 _HANDLE = re.compile(rf"[\w.-]{{1,{_HANDLE_LENGTH}}}")
 _UNFIT = re.compile(r"[^\w.@+=,-]")
 _SERVER = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(?::(?P<port>\d{1,5}))?")
@@ -55,6 +56,24 @@ def state_base() -> Path:
 def state_folder(base: Path, server: str, name: str) -> Path:
     """The folder of one user of one server."""
     return base / _folder(server) / _folder(name)
+
+
+def signed_in_name(base: Path, server: str) -> str | None:
+    """Who signed in last at a server on this computer, and has not signed out; None where nobody did."""
+    try:
+        return checked_handle((base / _folder(server) / _SIGNED_IN).read_text("utf-8").strip())
+    except (OSError, ValueError):
+        return None
+
+
+def set_signed_in_name(base: Path, server: str, name: str | None) -> None:
+    """Remember who signed in: whoever gives no name is this one from now on. None: nobody."""
+    path = base / _folder(server) / _SIGNED_IN
+    if name is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(f"{name}\n", "utf-8")
 
 
 def _folder(text: str) -> str:

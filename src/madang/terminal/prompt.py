@@ -25,6 +25,7 @@ from madang.terminal.commands import Command
 from madang.terminal.completion import candidates
 from madang.terminal.lines import Line, note, wrap
 from madang.terminal.style import STYLE
+from madang.terminal.titles import shown
 from madang.terminal.view import View
 
 _GATHER = 0.03
@@ -150,7 +151,7 @@ class PromptScreen:
     def _prompt(self) -> FormattedText:
         region = self._view.region(columns=self._session.output.get_size().columns - 1)
         above = [fragment for line in region for fragment in (*line, ("", "\n"))]
-        return FormattedText([*above, ("class:prompt", f"#{self._view.current.name}> ")])
+        return FormattedText([*above, ("class:prompt", f"{shown(self._view.current.name)}> ")])
 
     def _toolbar(self) -> FormattedText:
         return FormattedText(self._view.status(time.time()))

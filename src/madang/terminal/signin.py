@@ -8,7 +8,6 @@ later behind its back.
 from __future__ import annotations
 
 import asyncio
-import json
 import platform
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -17,23 +16,27 @@ from pathlib import Path
 
 from madang.client.client import Client
 from madang.client.connect import Connecting, connect
-from madang.client.home import StateError, StateInUse
-from madang.core.errors import ServerUnreachable, Unauthenticated
-from madang.terminal.exits import CommandError, Exit
+from madang.client.home import Credentials, StateError, StateInUse, read_credentials
+from madang.client.keyring import Keyring
+from madang.client.known import ChannelRef
+from madang.core.errors import CredentialsWrong, GuestsNotAllowed, ServerUnreachable, Unauthenticated
+from madang.core.models import UserKind
+from madang.terminal.exits import CommandError, Exit, explain
 from madang.terminal.options import Options
 from madang.terminal.output import print_error
 
 _AGAIN = 0.05
+_KEYRING = Keyring(print_error)  # one for all: when it does not work, that is found out, and told, once
 _SILENT = 1.0
 """Seconds after which someone at a terminal is told that the server does not answer yet."""
 
 
 @asynccontextmanager
 async def one_shot(
-    options: Options, *, live: bool = False, channels: Sequence[str] | None = None
+    options: Options, *, live: bool = False, channels: Sequence[ChannelRef] | None = None
 ) -> AsyncIterator[Client]:
     """A client that keeps nothing; `live`, `channels`: as `connect` takes them."""
-    async with _in_time(options):
+    async with in_time(options):
         client = await _borrowed(options, live, channels)
     try:
         yield client
@@ -44,7 +47,7 @@ async def one_shot(
 @asynccontextmanager
 async def for_console(options: Options) -> AsyncIterator[tuple[Client, bool]]:
     """A client for the console, and whether it keeps unsent messages on disk: not while another console does."""
-    async with _in_time(options):
+    async with in_time(options):
         client, keeps = await _owned(options), True
         if client is None:
             client, keeps = await _borrowed(options, live=True), False
@@ -54,20 +57,21 @@ async def for_console(options: Options) -> AsyncIterator[tuple[Client, bool]]:
         await client.close(drain=0)
 
 
-def saved_token(folder: Path) -> str | None:
-    """The token that is kept in a state folder; raises OSError where the file holds something else."""
-    path = folder / "credentials.json"
-    try:
-        return str(json.loads(path.read_text("utf-8"))["token"])
-    except FileNotFoundError:
+def keyring_of(options: Options) -> Keyring | None:
+    """Where tokens go; None: into files."""
+    return _KEYRING if options.keyring else None
+
+
+async def saved_session(options: Options, *, needs_token: bool = True) -> Credentials | None:
+    """What is kept in the user's state folder; None when that is nothing. Raises StateError."""
+    if options.folder is None:
         return None
-    except (ValueError, KeyError, TypeError):
-        raise OSError(f"{path} does not hold credentials; take it away to come as a new guest") from None
+    return await read_credentials(options.folder, keyring_of(options), needs_token=needs_token)
 
 
 async def _owned(options: Options) -> Client | None:
     """A client that owns the state folder; None where there is none, or another console has it."""
-    if options.folder is None:
+    if options.folder is None or options.token is not None:
         return None
     try:
         return await _connect(options, handle=options.name, state=options.folder)
@@ -75,14 +79,20 @@ async def _owned(options: Options) -> Client | None:
         return None
 
 
-async def _borrowed(options: Options, live: bool, channels: Sequence[str] | None = None) -> Client:
+async def _borrowed(options: Options, live: bool, channels: Sequence[ChannelRef] | None = None) -> Client:
     """A client in memory, with the saved token while that is good."""
+    if options.token is not None:
+        return await _connect(options, token=options.token, live=live, channels=channels)
     if options.folder is None:
         return await _connect(options, handle=options.name, live=live, channels=channels)
-    token = saved_token(options.folder)
-    if token is not None:
-        with suppress(Unauthenticated):
+    saved = await saved_session(options)
+    token = saved.token if saved is not None else None
+    if token:
+        try:
             return await _connect(options, token=token, live=live, channels=channels)
+        except Unauthenticated:
+            if saved is not None and not _is_guest(saved):
+                raise
     new = await _new_token(options, options.folder, token)
     client = await _connect(options, token=new, live=live, channels=channels)
     if token is not None:
@@ -96,9 +106,9 @@ async def _new_token(options: Options, folder: Path, bad: str | None) -> str:
         with suppress(StateInUse):
             async with _connect(options, handle=options.name, state=folder, live=False) as client:
                 return client.token
-        token = saved_token(folder)
-        if token is not None and token != bad:
-            return token
+        saved = await saved_session(options)
+        if saved is not None and saved.token and saved.token != bad:
+            return saved.token
         await asyncio.sleep(_AGAIN)
 
 
@@ -109,34 +119,62 @@ def _connect(
     token: str | None = None,
     state: Path | None = None,
     live: bool = True,
-    channels: Sequence[str] | None = None,
+    channels: Sequence[ChannelRef] | None = None,
 ) -> Connecting:
     return connect(
         options.server,
         handle=handle,
         token=token,
         state=state,
-        device=f"madang on {platform.node()}"[:64],
+        keyring=keyring_of(options),
+        device=device(),
         live=live,
         channels=channels,
         timeout=options.timeout,
+        tls=options.tls,
     )
 
 
 @asynccontextmanager
-async def _in_time(options: Options) -> AsyncIterator[None]:
-    """The block has the user's timeout; what goes wrong with the state folder is told in one sentence."""
+async def in_time(options: Options) -> AsyncIterator[None]:
+    """The block, which gets a client, has the user's timeout; what goes wrong with the state folder or the session is
+    told in one sentence.
+    """
     waiting = asyncio.get_running_loop().call_later(_SILENT, _tell_waiting, options.server)
     try:
         async with asyncio.timeout(options.timeout + _SILENT):  # the SDK's own timeout knows better what was wrong
             yield
+    except StateInUse:
+        raise CommandError(f"a console of {options.name} is open; leave it first", Exit.FAILED) from None
     except StateError as error:
         raise CommandError(str(error), Exit.FAILED) from None
+    except CredentialsWrong:
+        raise
+    except Unauthenticated as error:
+        raise _not_signed_in(options, error) from None
+    except GuestsNotAllowed as error:
+        way = "madang register makes an account, madang signin uses one"
+        raise CommandError(f"{explain(error)}: {way}", Exit.NOT_PERMITTED) from None
     except TimeoutError:
         problem = f"no answer within {options.timeout:g} s"
         raise ServerUnreachable(target=options.server, problem=problem) from None
     finally:
         waiting.cancel()
+
+
+def device() -> str:
+    """What this computer is called in the list of sessions."""
+    return f"madang on {platform.node()}"[:64]
+
+
+def _is_guest(saved: Credentials) -> bool:
+    return saved.kind == UserKind.GUEST.name.lower()
+
+
+def _not_signed_in(options: Options, error: Unauthenticated) -> CommandError:
+    if options.token is not None:
+        return CommandError(f"the token in MADANG_TOKEN is not good: {explain(error)}", Exit.NOT_SIGNED_IN)
+    return CommandError(f"{explain(error)}: madang signin --handle {options.name}", Exit.NOT_SIGNED_IN)
 
 
 def _tell_waiting(server: str) -> None:

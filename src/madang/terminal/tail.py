@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from madang.client.client import Client
 from madang.client.events import ChannelClosed, ChannelReset, Connected, Disconnected, MessageEvent
+from madang.core.contents import subject_id
 from madang.core.errors import NotAMember
 from madang.core.models import Channel, Message
 from madang.terminal import lines
@@ -17,6 +18,7 @@ from madang.terminal.output import ends_with_its_reader, print_error, print_line
 from madang.terminal.records import message_record
 from madang.terminal.rooms import outside, room
 from madang.terminal.signin import one_shot
+from madang.terminal.titles import people_of, shown
 
 _LAST = 10
 
@@ -34,15 +36,16 @@ class _Printer:
         self._channel = channel.name
         self.through = 0
 
-    def take(self, message: Message, author: str) -> None:
-        """Print a message; raises _Enough after the last one."""
+    def take(self, message: Message, author: str, subject: str = "") -> None:
+        """Print a message; raises _Enough after the last one. `subject`: to whom it was done."""
         if message.sequence <= self.through:
             return
         self.through = message.sequence
         if self._json:
             print_record(message_record(message, self._channel, author))
         else:
-            print_lines(lines.message_lines(message, author, when=lines.stamp(message.created_at)))
+            when = lines.stamp(message.created_at)
+            print_lines(lines.message_lines(message, author, when=when, subject=subject))
         self._count()
 
     def _count(self) -> None:
@@ -68,16 +71,25 @@ async def tail(arguments: argparse.Namespace) -> int:
 
 async def _read(arguments: argparse.Namespace, options: Options) -> None:
     """Print the past and what follows. The live stream begins before the past is read, so that nothing is left out."""
-    only = [arguments.channel] if arguments.follow else None
+    only = [await _where(arguments, options)] if arguments.follow else None
     async with one_shot(options, live=arguments.follow, channels=only) as client:
         channel = await room(client, arguments.channel, join=False)
         printer = _Printer(arguments, channel)
         async for message in _past(client, channel, arguments):
-            printer.take(message, await client.name(message.author_id))
+            about = subject_id(message)
+            printer.take(message, await client.name(message.author_id), await client.name(about) if about else "")
         if arguments.follow:
             start = channel.sequence if arguments.after is None else arguments.after
             printer.through = max(printer.through, start)
             await _follow(client, channel, printer)
+
+
+async def _where(arguments: argparse.Namespace, options: Options) -> int | str:
+    """The channel as the live stream is asked for it: a direct one has no name there."""
+    if people_of(arguments.channel) is None:
+        return str(arguments.channel)
+    async with one_shot(options) as client:
+        return (await room(client, arguments.channel, join=False)).channel_id
 
 
 async def _past(client: Client, channel: Channel, arguments: argparse.Namespace) -> AsyncIterator[Message]:
@@ -85,7 +97,8 @@ async def _past(client: Client, channel: Channel, arguments: argparse.Namespace)
     if arguments.after is not None:
         if arguments.after > channel.sequence:
             raise CommandError(
-                f"--after {arguments.after} lies beyond the end of #{channel.name}, {channel.sequence}", Exit.REFUSED
+                f"--after {arguments.after} lies beyond the end of {shown(channel.name)}, {channel.sequence}",
+                Exit.REFUSED,
             )
         async for message in client.messages(channel, after=arguments.after):
             yield message
@@ -105,13 +118,13 @@ async def _follow(client: Client, channel: Channel, printer: _Printer) -> None:
     told = False
     async for event in client.events():
         match event:
-            case MessageEvent(_, author, message):
-                printer.take(message, author.handle)
+            case MessageEvent(_, author, message, subject):
+                printer.take(message, author.handle, subject.handle if subject is not None else "")
             case ChannelReset(_, position):
                 printer.through = position
-                print_error(f"the server went back to an older state of #{channel.name}; going on from there")
+                print_error(f"the server went back to an older state of {shown(channel.name)}; going on from there")
             case ChannelClosed():
-                raise CommandError(f"you are no longer in #{channel.name}", Exit.NOT_PERMITTED)
+                raise CommandError(f"you are no longer in {shown(channel.name)}", Exit.NOT_PERMITTED)
             case Connected():
                 told = False
             case Disconnected(error) if not told:

@@ -6,15 +6,17 @@ knows through which sequence everything was printed or counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 
+from madang.core.contents import subject_id
 from madang.core.models import LOBBY_ID, Channel, Content, Message, User
 from madang.terminal import lines
 from madang.terminal.lines import Line
 from madang.terminal.pending import Pending, Unsent
 from madang.terminal.safe import safe_line
+from madang.terminal.titles import named, shown
 
 
 @dataclass(slots=True)
@@ -35,12 +37,14 @@ class Room:
 class View:
     """The state of one console."""
 
-    def __init__(self, me: User, zone: tzinfo | None = None) -> None:
+    def __init__(self, me: User, zone: tzinfo | None = None, known: Callable[[int], str] = str) -> None:
+        """`known`: gives the handle of a user that the view has not met."""
         self.me = me
         self.zone = zone
         self.rooms: dict[int, Room] = {}
         self.pending = Pending()
         self.handles: dict[int, str] = {me.user_id: me.handle}
+        self._known = known
         self.channel_names: set[str] = set()
         self.current_id = LOBBY_ID
         self.retry_at: float | None = None
@@ -64,10 +68,19 @@ class View:
         wanted = name.removeprefix("#").casefold()
         return next((r.channel for r in self.rooms.values() if wanted in (r.channel.name.casefold(), _id(r))), None)
 
-    def enter(self, channel: Channel, shown: int, unread: int = 0) -> None:
-        """The user is in a channel; where that is new, nothing of it through `shown` is to be printed."""
+    def named(self, channel: Channel) -> Channel:
+        """The channel with a name to show, also where it is a direct one."""
+        return named(channel, self.me.user_id, self.handle)
+
+    def handle(self, user_id: int) -> str:
+        """A user's handle, as far as it is known."""
+        return self.handles.get(user_id) or self._known(user_id)
+
+    def enter(self, channel: Channel, through: int, unread: int = 0) -> None:
+        """The user is in a channel; where that is new, nothing of it through a sequence is to be printed."""
+        channel = self.named(channel)
         self.channel_names.add(channel.name)
-        room = self.rooms.setdefault(channel.channel_id, Room(channel, shown, unread))
+        room = self.rooms.setdefault(channel.channel_id, Room(channel, through, unread))
         room.channel = channel
 
     def opened(self, channel: Channel, position: int) -> None:
@@ -101,7 +114,7 @@ class View:
         if room is None:
             return []
         self.pending.left(channel_id)
-        said = [lines.note(f"You are no longer in #{room.channel.name}.")]
+        said = [lines.note(f"You are no longer in {shown(room.channel.name)}.")]
         if self.current_id == channel_id:
             said += self.switch(self.rooms[LOBBY_ID].channel)
         return said
@@ -111,9 +124,8 @@ class View:
         self.enter(channel, position)
         self.rooms[channel.channel_id].shown = position
         self.pending.left(channel.channel_id)
-        return [
-            lines.note(f"The server went back to an older state of #{channel.name}; what came later is lost there.")
-        ]
+        place = shown(self.name(channel.channel_id))
+        return [lines.note(f"The server went back to an older state of {place}; what came later is lost there.")]
 
     def read(self, channel_id: int, through: int) -> None:
         """The user read a channel on another device."""
@@ -200,10 +212,10 @@ class View:
 
     def status(self, now: float) -> Line:
         """The line below the prompt: where one talks, as whom, the connection, what is unsent and unread."""
-        parts = [f"#{self.current.name}", self.me.handle, self._link(now)]
+        parts = [shown(self.current.name), self.me.handle, self._link(now)]
         if self.pending:
             parts.append(f"{len(self.pending)} unsent")
-        parts += [f"#{room.channel.name} {room.unread} new" for room in self.rooms.values() if room.unread]
+        parts += [f"{shown(room.channel.name)} {room.unread} new" for room in self.rooms.values() if room.unread]
         return (("class:status", safe_line("  ·  ".join(parts))),)
 
     def _link(self, now: float) -> str:
@@ -217,7 +229,7 @@ class View:
     def unread_lines(self) -> list[Line]:
         """What is new in the channels that are not the current one."""
         return [
-            lines.note(f"#{room.channel.name}: {room.unread} new; /switch {room.channel.name} goes there.")
+            lines.note(f"{shown(room.channel.name)}: {room.unread} new; /switch {room.channel.name} goes there.")
             for room in self.rooms.values()
             if room.unread
         ]
@@ -231,17 +243,19 @@ class View:
         moment = lines.local(message.created_at, self.zone)
         own = message.author_id == self.me.user_id
         when = f"{moment:%H:%M}"
-        return [*self.days(moment), *lines.message_lines(message, author, when=when, channel=where, own=own)]
+        subject = self.handle(about) if (about := subject_id(message)) else ""
+        made = lines.message_lines(message, author, when=when, channel=where, own=own, subject=subject)
+        return [*self.days(moment), *made]
 
     def _place(self, channel: Channel) -> str:
-        return "" if channel.channel_id == self.current_id else channel.name
+        return "" if channel.channel_id == self.current_id else self.named(channel).name
 
     def _other(self, channel_id: int) -> str:
         return "" if channel_id == self.current_id else self.name(channel_id)
 
     def _heading(self, channel: Channel) -> Line:
         topic = f": {channel.topic}" if channel.topic else ""
-        return lines.rule(f"#{channel.name}{topic}")
+        return lines.rule(f"{shown(channel.name)}{topic}")
 
     def _count(self, room: Room, author: User, message: Message) -> None:
         if room.channel.channel_id == self.current_id:

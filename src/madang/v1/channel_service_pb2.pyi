@@ -139,7 +139,7 @@ class PostResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PostResult]:
-        """One for each, in the order in which they were sent."""
+        """One for each, in the order in which they were sent; of one list, or of several that were on their way."""
 
     def __init__(
         self,

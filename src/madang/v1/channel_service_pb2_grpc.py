@@ -85,10 +85,10 @@ class ChannelServiceServicer:
 
     def Post(self, request_iterator, context):
         """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
-        result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
-        store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-        again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
-        for google.rpc.RetryInfo, and go on from there.
+        result comes when its message is on disk; an answer may hold the results of several lists that were on their way. A
+        message that is refused fails alone, and the stream goes on; when the store cannot write, or the server shuts down,
+        the stream ends, so that no message overtakes one that has to be sent again. After a RATE_LIMITED one, all that follow
+        on the stream are RATE_LIMITED too, until it was sent again: wait for google.rpc.RetryInfo, and go on from there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,10 +41,10 @@ class ChannelServiceStub:
     """Stores a message; answers when it is on disk."""
     Post: _grpc.StreamStreamMultiCallable[_channel_service_pb2.PostRequest, _channel_service_pb2.PostResponse]
     """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
-    result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
-    store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-    again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
-    for google.rpc.RetryInfo, and go on from there.
+    result comes when its message is on disk; an answer may hold the results of several lists that were on their way. A
+    message that is refused fails alone, and the stream goes on; when the store cannot write, or the server shuts down,
+    the stream ends, so that no message overtakes one that has to be sent again. After a RATE_LIMITED one, all that follow
+    on the stream are RATE_LIMITED too, until it was sent again: wait for google.rpc.RetryInfo, and go on from there.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_channel_service_pb2.GetMessageRequest, _channel_service_pb2.GetMessageResponse]
     """Gets one message."""
@@ -70,10 +70,10 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     """Stores a message; answers when it is on disk."""
     Post: _aio.StreamStreamMultiCallable[_channel_service_pb2.PostRequest, _channel_service_pb2.PostResponse]  # type: ignore[assignment]
     """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
-    result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
-    store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-    again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
-    for google.rpc.RetryInfo, and go on from there.
+    result comes when its message is on disk; an answer may hold the results of several lists that were on their way. A
+    message that is refused fails alone, and the stream goes on; when the store cannot write, or the server shuts down,
+    the stream ends, so that no message overtakes one that has to be sent again. After a RATE_LIMITED one, all that follow
+    on the stream are RATE_LIMITED too, until it was sent again: wait for google.rpc.RetryInfo, and go on from there.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_channel_service_pb2.GetMessageRequest, _channel_service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """Gets one message."""
@@ -108,10 +108,10 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_channel_service_pb2.PostResponse], _abc.AsyncIterator[_channel_service_pb2.PostResponse]]:
         """Send, many times over one stream: lists of messages one way, lists of results the other, in the same order. Each
-        result comes when its message is on disk. A message that is refused fails alone, and the stream goes on; when the
-        store cannot write, or the server shuts down, the stream ends, so that no message overtakes one that has to be sent
-        again. After a RATE_LIMITED one, all that follow on the stream are RATE_LIMITED too, until it was sent again: wait
-        for google.rpc.RetryInfo, and go on from there.
+        result comes when its message is on disk; an answer may hold the results of several lists that were on their way. A
+        message that is refused fails alone, and the stream goes on; when the store cannot write, or the server shuts down,
+        the stream ends, so that no message overtakes one that has to be sent again. After a RATE_LIMITED one, all that follow
+        on the stream are RATE_LIMITED too, until it was sent again: wait for google.rpc.RetryInfo, and go on from there.
         """
 
     @_abc_1.abstractmethod

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 from madang.classic import client_to_agent_pb2 as pb
-from madang.core.errors import FailedPrecondition, NotFound, ResourceExhausted
-from madang.core.models import LOBBY_ID
+from madang.core.errors import BannedFromChannel, FailedPrecondition, GuestsNotAllowed, NotFound, ResourceExhausted
+from madang.core.models import LOBBY_ID, Actor, ChannelKind, ServerRole
 from madang.rpc.classic.addresses import reached_by
 from madang.rpc.classic.doors import Door, Doors
 from madang.rpc.classic.rooms import PAGE, Rooms
@@ -18,8 +18,8 @@ from madang.services.lobby import LobbyService
 Row: TypeAlias = tuple[int, int]
 """A user, and the channel that it is in."""
 
-_REFUSED = (NotFound, FailedPrecondition, ResourceExhausted)
-"""What the contract answers with FAILURE: no such channel, an archived one, no port left."""
+_REFUSED = (NotFound, FailedPrecondition, ResourceExhausted, BannedFromChannel, GuestsNotAllowed)
+"""What the contract answers with FAILURE: no such channel, one that lets the user not in, no port left."""
 
 
 class Commands:
@@ -56,8 +56,8 @@ class Commands:
             return failure()
 
     async def _list_channels(self, guest: Guest, channel_id: int) -> pb.CommandReply:
-        channels = await self._rooms.channels()
-        return _success(channels=[channel.channel_id for channel in channels])
+        channels = await self._rooms.channels(guest.actor)
+        return _success(channels=[channel.channel_id for channel in channels if channel.guests])
 
     async def _make_channel(self, guest: Guest, channel_id: int) -> pb.CommandReply:
         door = await self._rooms.make(guest)
@@ -72,7 +72,7 @@ class Commands:
         return _success()
 
     async def _list_users(self, guest: Guest, channel_id: int) -> pb.CommandReply:
-        rows = await self._everyone() if channel_id == NO_CHANNEL else await self._everyone_in(channel_id)
+        rows = await self._everyone() if channel_id == NO_CHANNEL else await self._everyone_in(guest, channel_id)
         return _success(users=[user for user, _ in rows], channels=[channel for _, channel in rows])
 
     def _here(self) -> set[int]:
@@ -85,22 +85,30 @@ class Commands:
         rows: list[Row] = []
         for index in sorted(self._here()):
             guest = self._roster.find(index)
-            channels = await self._channels_of(index) if guest is None else [guest.channel_id]
+            channels = await self._channels_of(index) if guest is None else [_shown(guest)]
             rows += [(index, channel) for channel in channels or [NO_CHANNEL]]
         return rows
 
-    async def _everyone_in(self, channel_id: int) -> list[Row]:
+    async def _everyone_in(self, guest: Guest, channel_id: int) -> list[Row]:
         here = self._here()
         if channel_id == LOBBY_ID:
             return [(index, LOBBY_ID) for index in sorted(here)]
-        return [(user.user_id, channel_id) async for user in self._rooms.members(channel_id) if user.user_id in here]
+        members = self._rooms.members(guest.actor, channel_id)
+        return [(user.user_id, channel_id) async for user in members if user.user_id in here]
 
     async def _channels_of(self, user_id: int) -> list[int]:
-        page, _ = await self._lobby.channels(user_id, PAGE, "", joined_only=True, include_archived=False)
-        return [channel.channel_id for channel, _ in page if channel.channel_id != LOBBY_ID]
+        """The public ones: who is in which other one is nobody else's business."""
+        user = Actor(user_id, 0, ServerRole.GUEST)
+        page, _ = await self._lobby.channels(user, PAGE, "", joined_only=True, include_archived=False)
+        return [channel.channel_id for channel, _ in page if channel.kind is ChannelKind.PUBLIC]
 
     def _address(self, door: Door, guest: Guest) -> str:
         return str(reached_by(self._doors.address(door), guest.host))
+
+
+def _shown(guest: Guest) -> int:
+    """The channel of a classic user, as others see it."""
+    return NO_CHANNEL if guest.hidden else guest.channel_id
 
 
 def failure() -> pb.CommandReply:

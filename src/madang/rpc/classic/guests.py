@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-from madang.core.errors import ChannelNotFound, HandleTaken
+from madang.core.errors import HandleTaken
 from madang.core.events import MembershipChanged, SessionEnded
+from madang.core.hosts import limit_key
 from madang.core.models import LOBBY_ID, UserKind
-from madang.rpc.address import limit_key
 from madang.rpc.classic.rooms import Rooms
 from madang.rpc.classic.roster import Guest, Roster
 from madang.services.agent import AgentService
@@ -79,8 +79,8 @@ class Guests:
         """Somebody joined or left a channel."""
         if not event.joined and event.channel_id != LOBBY_ID:
             self._left.add(event.channel_id)
+            self._rooms.went(event.user_id, event.channel_id)
 
     async def _retire(self, channel_id: int) -> None:
-        with suppress(ChannelNotFound):
-            await self._rooms.retire(channel_id)
+        await self._rooms.retire(channel_id)
         self._left.discard(channel_id)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.core.errors import SessionRevoked
-from madang.rpc.address import limit_key
+from madang.core.hosts import limit_key
 from madang.rpc.classic.roster import Guest
 from madang.rpc.interceptor import Context
 from madang.services.channel import ChannelService
@@ -29,7 +29,7 @@ def open_stream(streams: Streams, limiter: Limiter, guest: Guest, end: End) -> I
     """
     session_id = guest.session.session_id
     try:
-        with limiter.stream(session_id, limit_key(guest.host)), streams.open(session_id, end):
+        with limiter.stream(guest.session, limit_key(guest.host)), streams.open(session_id, end):
             yield
     except SessionRevoked:
         if not guest.said_goodbye:
@@ -89,12 +89,15 @@ def others_chat(index: int) -> Translate:
 
 
 def comings_and_goings(message: resources_pb2.Message) -> pb.StatusReply | None:
-    """Who joined the channel, and who left it."""
+    """Who joined the channel, and who left it or was removed."""
+    index = message.author_id
     match message.WhichOneof("content"):
         case "member_joined":
             status = pb.StatusReply.JOIN_USER
         case "member_left":
             status = pb.StatusReply.LEAVE_USER
+        case "member_removed":
+            status, index = pb.StatusReply.LEAVE_USER, message.member_removed.user_id
         case _:
             return None
-    return pb.StatusReply(status=status, index=message.author_id, channel=message.channel_id)
+    return pb.StatusReply(status=status, index=index, channel=message.channel_id)

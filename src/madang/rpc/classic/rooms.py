@@ -9,13 +9,15 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from madang.core.errors import ChannelNotFound, ForeignIndex, Unavailable
-from madang.core.models import LOBBY_ID, Channel, User, UserKind
+from madang.core.models import LOBBY_ID, Actor, Channel, ChannelKind, ServerRole, User, UserKind
 from madang.rpc.classic.doors import Door, Doors
 from madang.rpc.classic.roster import NO_CHANNEL, Guest, Roster
 from madang.rpc.classic.tasks import Tasks
 from madang.services.lobby import LobbyService
 
 PAGE = 1000
+SERVER = Actor(0, 0, ServerRole.OWNER)
+"""The server itself, which sees every channel that people of an earlier run may be in."""
 
 
 class Rooms:
@@ -35,7 +37,8 @@ class Rooms:
     async def join(self, guest: Guest, channel_id: int) -> Door:
         """Bring the user into a channel, and out of its former one. Repeating it changes nothing.
 
-        Raises ChannelNotFound, ChannelArchived, Overloaded, StorageUnavailable; the user is then where it was.
+        Raises ChannelNotFound, ChannelArchived, BannedFromChannel, GuestsNotAllowed, Overloaded, StorageUnavailable;
+        the user is then where it was.
         """
         return await self._moves.through(self._join(guest, channel_id))
 
@@ -49,30 +52,30 @@ class Rooms:
 
     async def retire(self, channel_id: int) -> None:
         """Archive the channel if nobody is in it and it was made through the classic contract."""
-        channel, _ = await self._lobby.get(0, channel_id)
-        owner = await self._lobby.user(channel.owner_id) if channel.channel_id != LOBBY_ID else None
-        if owner is None or owner.kind is not UserKind.CLASSIC or channel.archived_at is not None:
-            return
-        if await self._is_empty(channel_id):
-            await self._lobby.set_archived(owner.user_id, channel_id, archived=True)
-            if not await self._is_empty(channel_id):  # somebody came in at the last moment
-                await self._lobby.set_archived(owner.user_id, channel_id, archived=False)
+        await self._lobby.retire(channel_id)
 
-    async def channels(self) -> list[Channel]:
-        """All channels that are not archived, but the lobby."""
+    def went(self, user_id: int, channel_id: int) -> None:
+        """A user is not in the channel any more, by whatever way: its door is not open for it."""
+        guest = self._roster.find(user_id)
+        if guest is not None and guest.channel_id == channel_id:
+            guest.channel_id = NO_CHANNEL
+        self._doors.leave(channel_id, user_id)
+
+    async def channels(self, actor: Actor) -> list[Channel]:
+        """All channels that are not archived and that the actor can see, but the lobby."""
         found: list[Channel] = []
         token = ""
         while True:
-            page, token = await self._lobby.channels(0, PAGE, token, joined_only=False, include_archived=False)
+            page, token = await self._lobby.channels(actor, PAGE, token, joined_only=False, include_archived=False)
             found += [channel for channel, _ in page if channel.channel_id != LOBBY_ID]
             if not token:
                 return found
 
-    async def members(self, channel_id: int) -> AsyncGenerator[User, None]:
-        """Everyone in a channel, page by page. Raises ChannelNotFound."""
+    async def members(self, actor: Actor, channel_id: int) -> AsyncGenerator[User, None]:
+        """Everyone in a channel, page by page. Raises ChannelNotFound, also where the actor cannot see it."""
         token = ""
         while True:
-            page, token = await self._lobby.members(0, channel_id, PAGE, token)
+            page, token = await self._lobby.members(actor, channel_id, PAGE, token)
             for _, user in page:
                 yield user
             if not token:
@@ -80,11 +83,11 @@ class Rooms:
 
     async def sweep(self) -> None:
         """Take out the classic users of an earlier run: nobody honours their indices any more."""
-        for channel in await self.channels():
-            members = [user async for user in self.members(channel.channel_id)]
+        for channel in await self.channels(SERVER):
+            members = [user async for user in self.members(SERVER, channel.channel_id)]
             for user in members:
                 if user.kind is UserKind.CLASSIC and user.user_id not in self._roster:
-                    await self._lobby.leave(user.user_id, channel.channel_id)
+                    await self._lobby.take_out(user.user_id, channel.channel_id)
             await self.retire(channel.channel_id)
 
     async def finish(self) -> None:
@@ -96,8 +99,8 @@ class Rooms:
             self._check(guest)
             door = await self._doors.unlock()
             try:
-                channel = await self._lobby.create(guest.index, f"classic-{secrets.token_hex(4)}", "", None)
-                await self._change(guest, channel.channel_id)
+                channel = await self._lobby.create(guest.actor, f"classic-{secrets.token_hex(4)}", "", None)
+                await self._change(guest, channel)
             except BaseException:
                 self._doors.shut(door)
                 raise
@@ -111,8 +114,8 @@ class Rooms:
             self._check(guest)
             door = await self._doors.enter(channel_id, guest.index)
             try:
-                await self._lobby.join(guest.index, channel_id)
-                await self._change(guest, channel_id)
+                channel, _ = await self._lobby.join(guest.actor, channel_id)
+                await self._change(guest, channel)
             except BaseException:
                 if guest.channel_id != channel_id:
                     self._doors.leave(channel_id, guest.index)
@@ -122,34 +125,34 @@ class Rooms:
     async def _leave(self, guest: Guest, channel_id: int) -> None:
         async with self._turns[guest.index]:
             if channel_id != NO_CHANNEL and guest.channel_id == channel_id:
-                await self._change(guest, NO_CHANNEL)
+                await self._change(guest, None)
 
     async def _clear(self, guest: Guest) -> None:
         async with self._turns[guest.index]:
-            await self._change(guest, NO_CHANNEL)
+            await self._change(guest, None)
             # Where a change failed half-way, the store may know of more channels than the roster.
-            joined, _ = await self._lobby.channels(guest.index, PAGE, "", joined_only=True, include_archived=True)
+            joined, _ = await self._lobby.channels(guest.actor, PAGE, "", joined_only=True, include_archived=True)
             for channel, _ in joined:
                 if channel.channel_id != LOBBY_ID:
-                    await self._lobby.leave(guest.index, channel.channel_id)
+                    await self._lobby.take_out(guest.index, channel.channel_id)
             self._roster.remove(guest)
         self._turns.pop(guest.index, None)
 
-    async def _change(self, guest: Guest, channel_id: int) -> None:
-        """The user is in this channel now: take it out of the former one."""
+    async def _change(self, guest: Guest, channel: Channel | None) -> None:
+        """The user is in this channel now: take it out of the former one. It may always leave: the contract knows
+        of no owners, so a channel that needs one gets another one.
+        """
+        channel_id = NO_CHANNEL if channel is None else channel.channel_id
         former = guest.channel_id
         moves = former not in (NO_CHANNEL, channel_id)
         if moves:
-            await self._lobby.leave(guest.index, former)
+            await self._lobby.take_out(guest.index, former)
         guest.channel_id = channel_id
+        guest.hidden = channel is not None and channel.kind is not ChannelKind.PUBLIC
         if moves:
             self._doors.leave(former, guest.index)
             with suppress(Unavailable):  # the gateway's tidying tries again
                 await self.retire(former)
-
-    async def _is_empty(self, channel_id: int) -> bool:
-        members, _ = await self._lobby.members(0, channel_id, 1, "")
-        return not members
 
     def _check(self, guest: Guest) -> None:
         """Raise ForeignIndex for a user that was taken out while it waited for its turn."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from madang.core.errors import ForeignIndex
-from madang.core.models import Session
+from madang.core.models import Actor, Session
 from madang.rpc.classic.times import Times
 
 NO_CHANNEL = 0
@@ -17,7 +17,10 @@ _SECOND = 1_000_000
 
 @dataclass(slots=True, eq=False)
 class Guest:
-    """A classic user. `leave_at`: when it is taken out, unless a heartbeat stream is up then."""
+    """A classic user.
+
+    `leave_at`: when it is taken out, unless a heartbeat stream is up then. `hidden`: others may not know its channel.
+    """
 
     session: Session
     host: str
@@ -26,6 +29,7 @@ class Guest:
     live_until: int = 0
     beats: int = 0
     channel_id: int = NO_CHANNEL
+    hidden: bool = False
     ended: bool = False
     said_goodbye: bool = False
 
@@ -33,6 +37,11 @@ class Guest:
     def index(self) -> int:
         """What the contract calls the user: its user_id."""
         return self.session.user_id
+
+    @property
+    def actor(self) -> Actor:
+        """The user as the services know it."""
+        return Actor(self.index, self.session.session_id, self.session.role, self.host)
 
 
 class Roster:

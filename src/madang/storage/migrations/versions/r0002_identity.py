@@ -32,6 +32,7 @@ def upgrade() -> None:
     op.add_column("channels", sa.Column("guests", sa.Boolean, nullable=False, server_default=sa.true()))
     op.add_column("members", sa.Column("role", sa.SmallInteger, nullable=False, server_default="1"))
     op.add_column("members", sa.Column("muted_until", sa.BigInteger))
+    op.add_column("members", sa.Column("wrote_at", sa.BigInteger))
     # Whoever made a channel owns it: until now that was all that there was of roles.
     op.execute(
         "UPDATE members SET role = 3 WHERE EXISTS (SELECT 1 FROM channels "

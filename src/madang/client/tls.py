@@ -1,0 +1,160 @@
+"""TLS to the server: with the system's authorities, with others, or with one certificate that is known (a pin)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import ssl
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from madang.client.backoff import Backoff
+from madang.core.errors import ServerUnreachable
+from madang.core.hosts import is_loopback
+
+_DEFAULT_PORT = 50050
+_PIN_LENGTH = 64
+
+
+class ServerNotTrusted(ConnectionError):
+    """The server shows another certificate than the pinned one. Nothing was sent to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """By what the server is known, and the client to it."""
+
+    ca: str | os.PathLike[str] | None = None
+    """A file of authorities, or of the server's own certificate, PEM. Default: those that gRPC comes with."""
+
+    pin: str = ""
+    """The SHA-256 of the server's certificate, hexadecimal, with or without colons: this one and no other. Its names do
+    not matter then, its dates do."""
+
+    cert: str | os.PathLike[str] | None = None
+    """The client's own certificate, PEM, for a server that asks for one; with `key`."""
+
+    key: str | os.PathLike[str] | None = None
+    """Its key, PEM."""
+
+    def __post_init__(self) -> None:
+        if self.pin:
+            normal_pin(self.pin)
+        if self.pin and self.ca is not None:
+            raise ValueError("a pin and authorities exclude each other: a pinned certificate needs nobody's word")
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("a client's certificate and its key belong together")
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """What gRPC's channels are made with."""
+
+    credentials: grpc.ChannelCredentials
+    options: tuple[tuple[str, str], ...] = ()
+
+
+def normal_pin(text: str) -> str:
+    """A pin as 64 lower case hexadecimal digits. Raises ValueError for what is none."""
+    pin = text.replace(":", "").strip().lower()
+    if len(pin) != _PIN_LENGTH or set(pin) - set("0123456789abcdef"):
+        raise ValueError("a pin is the SHA-256 of a certificate: 64 hexadecimal digits")
+    return pin
+
+
+def wanted(tls: Tls | bool | None, target: str) -> Tls | None:
+    """What is meant by `tls`: None is TLS unless the server is on this machine, so that no password leaves it bare."""
+    if isinstance(tls, Tls):
+        return tls
+    if tls is None:
+        tls = not is_loopback(_split(target)[0])
+    return Tls() if tls else None
+
+
+async def secure(tls: Tls | None, target: str, deadline: float) -> Secure | None:
+    """What the channels are made with; None for plain text. For a pin it asks the server for its certificate.
+
+    `deadline`: on the clock of `time.monotonic`. Raises ServerNotTrusted, ServerUnreachable; OSError for files that
+    cannot be read.
+    """
+    if tls is None:
+        return None
+    roots = _read(tls.ca)
+    options: tuple[tuple[str, str], ...] = ()
+    if tls.pin:
+        der = await _certificate(tls, target, deadline)
+        found = hashlib.sha256(der).hexdigest()
+        if found != normal_pin(tls.pin):
+            raise ServerNotTrusted(
+                f"{target} shows another certificate than the pinned one (SHA-256 {found}): if it was not renewed, "
+                "somebody is in between"
+            )
+        roots = ssl.DER_cert_to_PEM_cert(der).encode()
+        options = (("grpc.ssl_target_name_override", _name_of(der)),)
+    return Secure(grpc.ssl_channel_credentials(roots, _read(tls.key), _read(tls.cert)), options)
+
+
+async def _certificate(tls: Tls, target: str, deadline: float) -> bytes:
+    """The certificate that the server shows, DER. Nothing is believed of it yet, and nothing is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    if tls.cert is not None and tls.key is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    host, port = _split(target)
+    backoff = Backoff()
+    problem = "no answer in time"
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            while True:
+                try:
+                    return await _shown(host, port, context)
+                except OSError as error:
+                    problem = error.strerror or str(error)
+                    await asyncio.sleep(backoff.next(None))
+    except TimeoutError:
+        raise ServerUnreachable(target=target, problem=problem) from None
+
+
+async def _shown(host: str, port: int, context: ssl.SSLContext) -> bytes:
+    _, writer = await asyncio.open_connection(host, port, ssl=context)
+    try:
+        der: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    if der is None:
+        raise OSError("the server shows no certificate")
+    return der
+
+
+def _name_of(der: bytes) -> str:
+    """A name that the certificate is for. gRPC insists on one; which, does not matter for a pinned certificate."""
+    certificate = x509.load_der_x509_certificate(der)
+    names: list[str] = []
+    with suppress(x509.ExtensionNotFound):
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names += extension.get_values_for_type(x509.DNSName)
+        names += [str(address) for address in extension.get_values_for_type(x509.IPAddress)]
+    names += [str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return names[0].replace("*", "any", 1) if names else "localhost"
+
+
+def _read(path: str | os.PathLike[str] | None) -> bytes | None:
+    return None if path is None else Path(path).expanduser().read_bytes()
+
+
+def _split(target: str) -> tuple[str, int]:
+    host, colon, port = target.rpartition(":")
+    if not colon or target.endswith("]") or not port.isdecimal():
+        host, port = target, str(_DEFAULT_PORT)
+    return host.strip("[]"), int(port)

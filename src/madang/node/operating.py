@@ -1,0 +1,190 @@
+"""`madang cert`, `backup`, `restore` and `doctor`: their parsers, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from madang.node.command import Commands, add_settings, config_of, usage_error
+from madang.node.settings import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from madang.ops.doctor import Finding
+
+DEFAULT_DAYS = 365
+MOST_DAYS = 36_500
+
+EXITS = """\
+exit codes:
+  0  done, and all is well
+  1  not done, or something is not well: what and why is printed
+  2  wrong usage
+"""
+
+
+def add_parsers(commands: Commands) -> None:
+    """Add the commands for whoever runs a server to the command line."""
+    cert = _add(commands, "cert", "make a self-signed certificate for a private network")
+    cert.add_argument("--out", metavar="DIR", help="where cert.pem and key.pem go (default: the data directory)")
+    cert.add_argument(
+        "--name",
+        metavar="HOST",
+        dest="hosts",
+        action="append",
+        help="a host name or IP address that clients use; again for more (default: this machine's name, localhost)",
+    )
+    cert.add_argument(
+        "--days", metavar="N", type=_days, default=DEFAULT_DAYS, help=f"how long it is good (default: {DEFAULT_DAYS})"
+    )
+    add_settings(cert, "data")
+    cert.set_defaults(func=run_cert)
+
+    backup = _add(commands, "backup", "copy a server's data, while it runs or not")
+    backup.add_argument("directory", metavar="DIR", type=Path, help="where the backup goes: a new or empty directory")
+    add_settings(backup, "data")
+    backup.set_defaults(func=run_backup)
+
+    restore = _add(commands, "restore", "check a backup, or put it into an empty data directory")
+    restore.add_argument("directory", metavar="DIR", type=Path, help="the backup")
+    restore.add_argument("--check", action="store_true", help="only see whether the backup is whole")
+    add_settings(restore, "data")
+    restore.set_defaults(func=run_restore)
+
+    doctor = _add(commands, "doctor", "see whether a server is set up well and its data is whole")
+    add_settings(doctor)
+    doctor.add_argument(
+        "--json", action="store_true", help="print JSON, one object a line: check, status, text, advice"
+    )
+    doctor.set_defaults(func=run_doctor)
+
+
+def run_cert(arguments: argparse.Namespace) -> int:
+    """Make a pair; the exit code."""
+    import datetime
+
+    from madang.ops.certificates import CertificateError, make
+
+    try:
+        directory = Path(arguments.out) if arguments.out else config_of(arguments).data
+    except SettingError as error:
+        return usage_error(error)
+    names = arguments.hosts or [socket.gethostname(), "localhost", "127.0.0.1", "::1"]
+    try:
+        certificate, key, fingerprint = make(directory, names, arguments.days, datetime.datetime.now(datetime.UTC))
+    except CertificateError as error:
+        return _failed(error)
+    print(f"certificate: {certificate} (for {', '.join(dict.fromkeys(names))}; good for {arguments.days} days)")
+    print(f"key:         {key} (keep it secret)")
+    print(f"SHA-256:     {fingerprint}")
+    print(f"serve with:   madang serve --tls-cert {certificate} --tls-key {key}")
+    print(f"connect with: madang console --server {names[0]} --tls-pin {fingerprint}")
+    return 0
+
+
+def run_backup(arguments: argparse.Namespace) -> int:
+    """Make a backup; the exit code."""
+    from madang.ops.backup import backup
+    from madang.ops.manifest import BackupError
+
+    try:
+        made = backup(config_of(arguments).data, arguments.directory)
+    except SettingError as error:
+        return usage_error(error)
+    except BackupError as error:
+        return _failed(error)
+    print(f"{arguments.directory}: {made.size} bytes as of {made.created_at}, SHA-256 {made.sha256}")
+    return 0
+
+
+def run_restore(arguments: argparse.Namespace) -> int:
+    """Check a backup, or put it back; the exit code."""
+    from madang.ops.manifest import BackupError
+    from madang.ops.restore import check, restore
+
+    try:
+        if arguments.check:
+            made, contents = check(arguments.directory)
+            held = f"{contents.messages} messages in {contents.channels} channels of {contents.users} users"
+            print(f"{arguments.directory} is whole: {held}, as of {made.created_at}")
+            return 0
+        data = config_of(arguments).data
+        made, store_id = restore(arguments.directory, data)
+    except SettingError as error:
+        return usage_error(error)
+    except BackupError as error:
+        return _failed(error)
+    print(f"{data} is as it was at {made.created_at}, under the new name {store_id}: clients start over by themselves.")
+    print(
+        "Sessions and invites that were revoked, and bans that were set after that, have to be revoked and set again."
+    )
+    return 0
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """Look at everything; the exit code."""
+    from madang.ops.doctor import Status
+
+    worst = 0
+    for finding in _findings(arguments):
+        worst = max(worst, int(finding.status is Status.FAIL))
+        if arguments.json:
+            facts = {name: getattr(finding, name) for name in ("check", "text", "advice")}
+            print(json.dumps({"status": finding.status.value, **facts}, ensure_ascii=False), flush=True)
+        else:
+            advice = f". {finding.advice[:1].upper()}{finding.advice[1:]}" if finding.advice else ""
+            print(f"{finding.status.value:<4} {finding.check}: {finding.text}{advice}", flush=True)
+    return worst
+
+
+def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
+    from madang.ops.doctor import Patient, examine, fail, ok, warn
+
+    try:
+        config = config_of(arguments)
+    except SettingError as error:
+        yield fail("settings", str(error), "`madang serve --help` and docs/settings.md tell what can be set")
+        return
+    patient = Patient(config.data, [])
+    try:
+        settings = config.settings()
+    except SettingError as error:
+        yield fail("settings", str(error), "`madang config` shows where each value comes from")
+    else:
+        yield ok("settings", f"good; settings file: {config.file or 'none'}")
+        if not settings.is_loopback and settings.tls_cert is None:
+            yield warn("settings", "other machines connect in plain text", "use TLS, or see that something encrypts")
+        if not settings.is_loopback and settings.serves_classic:
+            yield warn(
+                "settings", "the classic contract is open to others, in plain text", "switch it off: --no-classic"
+            )
+        addresses = [(address.host, address.port) for address in settings.addresses]
+        files = settings.tls_cert, settings.tls_key, settings.tls_client_ca
+        patient = Patient(config.data, addresses, *files)
+    yield from examine(patient)
+
+
+def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_DAYS):
+        raise argparse.ArgumentTypeError(f"a number of days from 1 to {MOST_DAYS} is needed")
+    return int(text)
+
+
+def _failed(error: Exception) -> int:
+    print(f"madang: {error}", file=sys.stderr)
+    return 1

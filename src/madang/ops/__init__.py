@@ -1,0 +1,1 @@
+"""Operating a server: certificates, backups, checks. Works on files; knows no services and no gRPC servicers."""
