@@ -204,7 +204,10 @@ async def test_a_bot_has_the_limits_that_an_administrator_sets() -> None:
         found = await post_all(stream, sends[2:])
         assert [verdict for verdict in found if isinstance(verdict, int)] == [], "what it has used stays used"
         await hana.call("SetBotLimits", bot_id=bot_id, messages_per_second=100_000, burst=100)
-        await asyncio.sleep(0.01)  # an empty budget stays empty; it only fills faster
+        (refused,) = await post_all(stream, sends[2:3])  # what was empty is empty; it only fills faster
+        assert isinstance(refused, Refusal)
+        assert refused.retry_after == 0.001
+        await asyncio.sleep(0.01)
         assert await post_all(stream, sends[2:]) == list(range(3, 11)), "on the stream that is open"
 
 
