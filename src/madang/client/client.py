@@ -14,7 +14,7 @@ from madang.client.bots import BotCalls
 from madang.client.channels import ChannelCalls
 from madang.client.directory import Directory, pages
 from madang.client.errors import ClientClosed
-from madang.client.events import Disconnected, Sent, UserChanged
+from madang.client.events import Disconnected, SendDelayed, Sent, UserChanged
 from madang.client.feed import Feed
 from madang.client.history import History
 from madang.client.home import Home
@@ -296,7 +296,8 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
         """
         self._outbox.load(left, self._signed.stranger)
         lost, silent = self._lost, _silent
-        runs = [Sender(self._transport, self._directory, self._outbox, self._line, silent if live else lost).run]
+        losing = silent if live else lost
+        runs = [Sender(self._transport, self._directory, self._outbox, self._line, losing, self._delayed).run]
         if presence:
             runs.append(Watch(self._transport, self._directory, self._inbox, self._line, silent).run)
         if live:
@@ -324,6 +325,9 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
         self._line.down()
         self._trouble = str(error)
         self._inbox.push(Disconnected(error, retry_in))
+
+    def _delayed(self, outgoing: Outgoing, seconds: float, error: MadangError) -> None:
+        self._inbox.push(SendDelayed(outgoing, seconds, error))
 
     def _ended(self, error: Exception) -> None:
         """Nothing goes on: the session has ended, or something broke that should not."""

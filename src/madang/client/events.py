@@ -104,6 +104,19 @@ class Sent:
     outgoing: Outgoing
 
 
+@dataclass(frozen=True, slots=True)
+class SendDelayed:
+    """A message that was posted here waits, because the server takes no more so fast; it goes by itself.
+
+    It is sent again in `seconds`; `error` says why (RateLimited, SlowMode). `outgoing` is still SENDING. What was
+    posted behind it (in slow mode: in its channel) waits too.
+    """
+
+    outgoing: Outgoing
+    seconds: float
+    error: MadangError
+
+
 Event = (
     MessageEvent
     | ChannelOpened
@@ -116,4 +129,5 @@ Event = (
     | Connected
     | Disconnected
     | Sent
+    | SendDelayed
 )

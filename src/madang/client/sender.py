@@ -1,13 +1,18 @@
-"""Sends the outbox over one Post stream: in order, as lists of what gathered meanwhile, again after every break."""
+"""Sends the outbox over one Post stream: in order, as lists of what gathered meanwhile, again after every break.
+
+What the server refuses for coming too fast waits for as long as the server says, and goes again; nothing overtakes it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import grpc
 
+from madang.client.aside import Aside
 from madang.client.backoff import Backoff
 from madang.client.directory import Directory
 from madang.client.errors import from_rpc, from_status, is_passing
@@ -18,8 +23,10 @@ from madang.client.transport import Transport
 from madang.core.errors import (
     Internal,
     MadangError,
+    RateLimited,
     ResourceExhausted,
     ServerUnreachable,
+    SlowMode,
     Unauthenticated,
     Unavailable,
 )
@@ -38,19 +45,29 @@ WINDOW = 1000
 """How many messages are on their way at most; fewer while the server refuses some for being too many."""
 IDLE = 30.0
 """After how many seconds without a message the stream is closed, to cost the server nothing."""
+PAUSE = 1.0
+"""How long a message waits that came too fast, where the server does not say how long, seconds."""
 MOST_TRIES = 5
 """How often a message is sent at most for which the server fails with an error of its own: it may be the message."""
+
+
+Delayed = Callable[[Outgoing, float, MadangError], None]
+"""Is told of a message that has to wait, for how many seconds, and why; those behind it wait too."""
 
 
 class Sender:
     """Moves messages from `outbox.ready` to their verdicts."""
 
-    def __init__(self, transport: Transport, directory: Directory, outbox: Outbox, line: Line, lost: Lost) -> None:
+    def __init__(
+        self, transport: Transport, directory: Directory, outbox: Outbox, line: Line, lost: Lost, delayed: Delayed
+    ) -> None:
         self._transport = transport
         self._directory = directory
         self._outbox = outbox
         self._line = line
         self._lost = lost
+        self._delayed = delayed
+        self._aside = Aside(outbox, lambda channel_id: any(o.channel_id == channel_id for o in self._flight.values()))
         self._backoff = Backoff()
         self._flight: dict[str, Outgoing] = {}
         self._again: list[Outgoing] = []
@@ -61,15 +78,29 @@ class Sender:
 
     async def run(self) -> None:
         """Send for ever. Raises Unauthenticated when the session has ended."""
-        while True:
-            await self._outbox.wait_ready()
-            try:
-                await self._send()
-            except (Unavailable, ResourceExhausted, Internal) as error:
-                delay = self._backoff.next(error.retry_after)
-                if not isinstance(error, ResourceExhausted):
-                    self._lost(error, delay)
-                await self._line.rest(delay, error)
+        try:
+            while True:
+                await self._outbox.wait_ready()
+                self._aside.sift()
+                if self._outbox.ready:
+                    await self._send_or_rest()
+        finally:
+            self._aside.stop()
+
+    async def _send_or_rest(self) -> None:
+        """Send; wait when it cannot go on. Raises Unauthenticated."""
+        try:
+            await self._send()
+        except RateLimited as error:
+            delay = error.retry_after or PAUSE
+            if self._outbox.ready:
+                self._delayed(self._outbox.ready[0], delay, error)
+            await self._line.rest(delay, error)
+        except (Unavailable, ResourceExhausted, Internal) as error:
+            delay = self._backoff.next(error.retry_after)
+            if not isinstance(error, ResourceExhausted):
+                self._lost(error, delay)
+            await self._line.rest(delay, error)
 
     async def _send(self) -> None:
         """Send until the stream ends. Raises what makes it worth to try again later, and what ends the session."""
@@ -105,6 +136,9 @@ class Sender:
     async def _one_by_one(self, count: int) -> None:
         """Send the next messages each on its own: the stream was refused for one of them, and did not say which."""
         for _ in range(count):
+            self._aside.sift()
+            if not self._outbox.ready:
+                return
             outgoing = self._outbox.ready[0]
             request = pb.SendRequest(channel_id=outgoing.channel_id, text=outgoing.text, request_id=outgoing.request_id)
             try:
@@ -116,6 +150,9 @@ class Sender:
                 self._stored(outgoing, answer.message)
 
     def _refuse_first(self, error: MadangError) -> None:
+        if isinstance(error, SlowMode):
+            self._set_aside(self._outbox.ready.popleft(), error)
+            return
         if isinstance(error, Unauthenticated) or self._may_pass(self._outbox.ready[0], error):
             raise error
         self._fail(self._outbox.ready.popleft(), error)
@@ -155,7 +192,9 @@ class Sender:
     async def _write(self, call: PostCall) -> None:
         try:
             while await self._wait_for_work():
-                await call.write(self._next_list())
+                request = self._next_list()
+                if request.sends:
+                    await call.write(request)
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the reader is told why the stream ended
@@ -169,6 +208,7 @@ class Sender:
                     if self._held is not None:
                         return False
                     await self._outbox.wait_news()
+                    self._aside.sift()
         except TimeoutError:
             return False
         return self._held is None and self._has_channel(ready[0])
@@ -178,6 +218,8 @@ class Sender:
         add, ready, flight = request.sends.add, self._outbox.ready, self._flight
         room, size = min(LIST_LENGTH, self._window - len(flight)), 0
         while ready and room and self._has_channel(ready[0]):
+            if self._aside.sift():
+                continue
             outgoing = ready[0]
             size += outgoing.size
             if size > LIST_BYTES:
@@ -218,12 +260,20 @@ class Sender:
 
     def _refused(self, outgoing: Outgoing, error: MadangError) -> None:
         """A verdict, or a reason to hold back: what follows must not overtake what is to be sent again."""
-        if self._may_pass(outgoing, error):
+        if isinstance(error, SlowMode):
+            self._set_aside(outgoing, error)
+        elif self._may_pass(outgoing, error):
             self._again.append(outgoing)
             self._held = error
             self._window = max(1, self._window // 2)  # at a limit, what is sent too early is sent for nothing
         else:
             self._fail(outgoing, error)
+
+    def _set_aside(self, outgoing: Outgoing, error: SlowMode) -> None:
+        """Its channel takes nothing for now; the others do."""
+        delay = error.retry_after or PAUSE
+        self._aside.put(outgoing, delay)
+        self._delayed(outgoing, delay, error)
 
     def _may_pass(self, outgoing: Outgoing, error: MadangError) -> bool:
         """Whether to send it again; counts the server's own failures."""
