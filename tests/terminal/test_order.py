@@ -162,10 +162,9 @@ def test_hints(person: Maker, line: str, hint: str) -> None:
     assert hint in said(person("mina").run("console", stdin=f"{line}\n").out)
 
 
-def test_a_guest_reads_why_it_may_not(person: Maker, guest: Maker) -> None:
-    person("mina")
-    out = said(guest("passing-by").run("console", stdin="/invite mina\n").out)
-    assert "! only people with an account, and bots, may do that" in out
+def test_a_guest_reads_why_it_may_not(guest: Maker) -> None:
+    done = guest("passing-by").run("bot", "create", "mine")
+    assert (done.code, done.err) == (5, "madang: only people with an account may do that\n")
 
 
 def test_slow_mode_is_waited_for(person: Maker, names: tuple[str, str], channel: str) -> None:
