@@ -260,3 +260,15 @@ def test_numbers_are_told_plainly() -> None:
         "true",
         "",
     ]
+
+
+def test_lists() -> None:
+    """In the file a list of texts, elsewhere with commas."""
+    kind = Kind("A,…", lambda text: tuple(map(Address.parse, text.split(","))), (str, list), "a list of addresses")
+    both = Address("localhost", 1), Address("::1", 2)
+    assert kind.read("localhost:1,[::1]:2") == kind.from_toml(["localhost:1", "[::1]:2"]) == both
+    assert kind.read(kind.show(both)) == both
+    wrongs: list[object] = [[1], [["x"]], 1, {}]
+    for wrong in wrongs:
+        with pytest.raises(SettingError, match="a list of addresses is needed"):
+            kind.from_toml(wrong)

@@ -23,7 +23,8 @@ class Kind:
 
     read: Callable[[str], Any]
     toml: tuple[type, ...] = (str,)
-    """The types that the settings file may use; a text is read by `read`, the others are taken as they are."""
+    """The types that the settings file may use. A text is read by `read`; so is a list of texts, with commas between
+    them, as flags and the environment have it; the others are taken as they are."""
 
     wanted: str = "a text"
     """What the settings file has to hold."""
@@ -32,6 +33,10 @@ class Kind:
         """A value of the settings file. Raises SettingError."""
         if type(value) not in self.toml:  # not isinstance: True is no number here
             raise SettingError(f"{self.wanted} is needed, not {value!r}")
+        if isinstance(value, list):
+            if any(not isinstance(item, str) for item in value):
+                raise SettingError(f"{self.wanted} is needed: each item is a text")
+            return self.read(",".join(value))
         return self.read(value) if isinstance(value, str) else value
 
     def show(self, value: object) -> str:
@@ -43,6 +48,8 @@ class Kind:
                 return "true" if value else "false"
             case Enum():
                 return str(value.value)
+            case tuple():
+                return ",".join(str(item) for item in value)
             case float():
                 return f"{value:f}".rstrip("0").rstrip(".")
         return str(value)

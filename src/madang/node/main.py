@@ -8,10 +8,11 @@ import shutil
 import signal
 import sys
 
+from madang.core.hosts import is_wildcard
 from madang.node import logs, tuning
 from madang.node.listeners import ListenError
 from madang.node.node import Node
-from madang.node.settings import Settings
+from madang.node.settings import Address, Settings
 from madang.ops.certificates import CertificateError
 from madang.storage.errors import StoreError
 
@@ -78,13 +79,21 @@ def _greeting(node: Node, invite: str | None) -> str:
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
     if node.fingerprint:
         lines.append(f"        certificate (SHA-256): {node.fingerprint}")
-    server = "" if node.listen.port == 50050 else f" --server {node.listen}"
+    server = _how_to_connect(node)
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
     if invite is not None:
-        lines.append(f"        become the owner:  {_command()} register --server {node.listen} --invite {invite}")
+        lines.append(f"        become the owner:  {_command()} register{server} --invite {invite}")
         lines.append("        (good once, for a day; each start makes a new one until there is an owner)")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
+
+
+def _how_to_connect(node: Node) -> str:
+    """The options by which a client on this machine finds the server, and trusts it."""
+    host = "localhost" if is_wildcard(node.listen.host) else node.listen.host
+    where = Address(host, node.listen.port)
+    server = "" if str(where) == "localhost:50050" else f" --server {where}"
+    return f"{server} --tls-pin {node.fingerprint}" if node.fingerprint else server
 
 
 def _command() -> str:
