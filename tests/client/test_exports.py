@@ -9,8 +9,8 @@ from madang.core import errors
 NAMES = """AuditEvent Ban BanInfo BotToken Channel ChannelClosed ChannelInfo ChannelKind ChannelOpened ChannelReset
 ChannelRole Client ClientClosed Connected Connecting Content Disconnected Event Invite Keyring Member
 Message MessageEvent NewInvite Outgoing Presence PresenceChanged ReadMarkMoved Receipt Registration Report
-ResetCode Scope SendDelayed SendState Sent Server ServerInfo ServerNotTrusted ServerRole Session StateError StateInUse
-Status Tls TypingEvent User UserChanged UserKind connect register reset_password"""
+ResetCode Scope SendDelayed SendState Sent Server ServerInfo ServerNotTrusted ServerRole Session
+StateError StateInUse Status Tls TypingEvent User UserChanged UserKind connect register reset_password"""
 
 
 def test_exports() -> None:

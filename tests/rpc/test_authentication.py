@@ -70,7 +70,7 @@ async def test_every_other_method_needs_a_token(nobody: Caller, mina: Caller, me
 
 @pytest.mark.parametrize(
     "value",
-    ["", "Bearer", "Bearer ", "Bearer x", "Basic bWluYTptaW5h", "Bearer " + "x" * 8000, "Bearer madang_" + "!" * 43],
+    ["", "Bearer", "Bearer ", "Bearer x", "Basic bWluYTptaW5h", "Bearer " + "x" * 4000, "Bearer madang_" + "!" * 43],
     ids=["empty", "scheme-only", "no-token", "short", "other-scheme", "huge", "wrong-characters"],
 )
 async def test_malformed_token(nobody: Caller, value: str) -> None:

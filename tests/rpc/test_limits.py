@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.descriptor import Descriptor
 
+from madang.node.embed import Server
 from madang.node.listeners import MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 from madang.v1 import channel_service_pb2 as pb
 from madang.v1.buf.validate import validate_pb2
@@ -54,6 +55,8 @@ TARGETED: dict[str, dict[str, Any]] = {
     "MuteMember": {},
     "SetMemberRole": {"role": 1},
 }
+SECRET = {"password": "correct horse battery"}
+NOBODY = [999], [0, -1]
 REASON = ["", "r" * 256, "한" * 256], ["r" * 257]
 
 LIMITS = [
@@ -61,6 +64,57 @@ LIMITS = [
     Limit("SignIn", "device", {"guest": {}}, (["", "d" * 64, "한" * 64], ["d" * 65, "한" * 65])),
     Limit("SignIn", "guest.handle", {}, (["h" * 32, "한" * 32], ["h" * 33, "한" * 33])),
     Limit("SignIn", "token.token", {}, (["t", "t" * 256], ["", "t" * 257])),
+    Limit("SignIn", "password.handle", {"password": "x"}, (["h" * 32], ["", "h" * 33])),
+    Limit("SignIn", "password.password", {"handle": "h"}, (["p"], ["", "p" * 257])),
+    Limit("UpdateMe", "display_name", {}, (["", "d" * 64, "한" * 64], ["d" * 65])),
+    Limit("UpdateMe", "status_text", {}, (["", "s" * 128, "한" * 128], ["s" * 129])),
+    Limit("Register", "handle", SECRET, (["h" * 32], ["", "h" * 33])),
+    Limit("Register", "password", {"handle": "h"}, (["p", "p" * 256], ["", "p" * 257])),
+    Limit("Register", "invite_code", {"handle": "h", **SECRET}, (["c" * 64], ["c" * 65])),
+    Limit("Register", "display_name", {"handle": "h", **SECRET}, (["", "d" * 64], ["d" * 65])),
+    Limit("Register", "device", {"handle": "h", **SECRET}, (["", "d" * 64], ["d" * 65])),
+    Limit("ChangePassword", "old_password", {"new_password": "p"}, (["p", "p" * 256], ["", "p" * 257])),
+    Limit("ChangePassword", "new_password", {"old_password": "p"}, (["p", "p" * 256], ["", "p" * 257])),
+    Limit("ListSessions", "user_id", {}, ([0, 1], [-1])),
+    Limit("ListSessions", "page_size", {}, PAGE_SIZE),
+    Limit("ListSessions", "page_token", {}, PAGE_TOKEN),
+    Limit("RevokeSessions", "which", {}, ([{"session_id": 999}], [{}])),
+    Limit("RevokeSessions", "session_id", {}, ([999], [0, -1])),
+    Limit("RevokeSessions", "all_of_user_id", {}, ([0, 999], [-1])),
+    Limit("DeleteMe", "password", {"messages": 1}, (["", "p" * 256], ["p" * 257])),
+    Limit("DeleteMe", "messages", {"password": "p"}, ([1, 2], [0, 3, -1])),
+    Limit("CreateBot", "handle", {}, (["b" * 32], ["", "b" * 33])),
+    Limit("CreateBot", "display_name", {"handle": "robby"}, (["", "d" * 64], ["d" * 65])),
+    Limit("ListBots", "page_size", {}, PAGE_SIZE),
+    Limit("ListBots", "page_token", {}, PAGE_TOKEN),
+    Limit("DeleteBot", "bot_id", {}, NOBODY),
+    Limit("CreateBotToken", "bot_id", {"scopes": [1]}, NOBODY),
+    Limit("CreateBotToken", "scopes", {"bot_id": 999}, ([[1], [1, 2, 3]], [[], [0], [4], [1] * 9])),
+    Limit("CreateBotToken", "name", {"bot_id": 999, "scopes": [1]}, (["", "n" * 64], ["n" * 65])),
+    Limit("CreateInvite", "role", {}, ([0, 3, 4, 5], [6, -1])),
+    Limit("CreateInvite", "max_uses", {}, ([0, 1, 10_000], [-1, 10_001])),
+    Limit("CreateInvite", "lifetime_seconds", {}, ([0, 31_536_000], [-1, 31_536_001])),
+    Limit("CreateInvite", "note", {}, (["", "n" * 128], ["n" * 129])),
+    Limit("ListInvites", "page_size", {}, PAGE_SIZE),
+    Limit("ListInvites", "page_token", {}, PAGE_TOKEN),
+    Limit("RevokeInvite", "invite_id", {}, NOBODY),
+    Limit("CreatePasswordReset", "user_id", {}, NOBODY),
+    Limit("RedeemPasswordReset", "code", {"new_password": "p"}, (["c", "c" * 64], ["", "c" * 65])),
+    Limit("RedeemPasswordReset", "new_password", {"code": "c"}, (["p", "p" * 256], ["", "p" * 257])),
+    Limit("SetServerRole", "user_id", {"role": 3}, NOBODY),
+    Limit("SetServerRole", "role", {"user_id": 999}, ([3, 4, 5], [0, 6, -1])),
+    Limit("SetBotLimits", "bot_id", {}, NOBODY),
+    Limit("SetBotLimits", "messages_per_second", {"bot_id": 999}, ([0, 100_000], [-1, 100_001])),
+    Limit("SetBotLimits", "burst", {"bot_id": 999}, ([0, 1_000_000], [-1, 1_000_001])),
+    Limit("BanUser", "user_id", {}, NOBODY),
+    Limit("BanUser", "reason", {"user_id": 999}, REASON),
+    Limit("UnbanUser", "user_id", {}, NOBODY),
+    Limit("ListAuditEvents", "page_size", {}, PAGE_SIZE),
+    Limit("ListAuditEvents", "page_token", {}, PAGE_TOKEN),
+    Limit("ListAuditEvents", "actor_id", {}, ([0, 1], [-1])),
+    Limit("ListAuditEvents", "user_id", {}, ([0, 1], [-1])),
+    Limit("ListAuditEvents", "channel_id", {}, ([0, 1], [-1])),
+    Limit("ListAuditEvents", "action_prefix", {}, (["", "a" * 64], ["a" * 65])),
     Limit("UpdateMe", "handle", {}, (["h", "h" * 32], ["", "h" * 33])),
     Limit("SetStatus", "status", {}, ([2, 3, 4], [0, 1, 5, -1])),
     Limit("ListPresences", "user_ids", {}, ([[], [1] * 1000], [[1] * 1001])),
@@ -211,7 +265,10 @@ async def test_the_table_has_every_limit_of_the_contract() -> None:
     assert len(LIMITS) == len(in_contract)
 
 
-async def test_every_limit(mina: Caller) -> None:
+async def test_every_limit(server: Server, nobody: Caller) -> None:
+    """As the server's owner: whoever may not call a method at all is told so, whatever it asks."""
+    registered = await nobody.call("Register", handle="boss", **SECRET, invite_code=await server.first_invite())
+    mina = Caller(nobody.channel, registered.token)
     await mina.say(1, "hello")
     for limit in LIMITS:
         within, beyond = limit.values

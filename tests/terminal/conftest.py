@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import re
@@ -20,7 +19,6 @@ from pathlib import Path
 import pexpect
 import pytest
 
-import madang
 from madang.terminal.places import state_folder
 
 from .vt import Terminal
@@ -176,14 +174,12 @@ class Person:
         self.environment = environment(state, target, name)
 
     def has_account(self, invite: str = "") -> Person:
-        """Register, unless this person did before, and stay signed in."""
-
-        async def register() -> None:
-            kept = madang.register(self.target, self.name, PASSWORD, invite=invite, state=self.folder, live=False)
-            await (await kept).close()
-
+        """Register, unless this person did before, and stay signed in. In a process of its own: where gRPC was used, no
+        terminal can be forked any more.
+        """
         if not self.folder.exists():
-            asyncio.run(register())
+            done = self.run("register", "--invite", invite, "--password-file", "-", stdin=PASSWORD)
+            assert done.code == 0, done.err
         return self
 
     def run(self, *arguments: str, stdin: str | bytes = "", **variables: str) -> Done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import re
 import signal
 import uuid
@@ -10,10 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from madang.client.connect import connect
-from madang.client.home import read_credentials
-from madang.terminal.places import state_folder
 
 from .conftest import Person, ServerProcess, eventually
 
@@ -281,16 +277,11 @@ def test_the_server_drains(own_server: ServerProcess, tmp_path: Path) -> None:
         window.sees("Connected again.")
 
 
-def test_a_session_that_is_signed_out_elsewhere(person: Maker, server: ServerProcess, state: Path) -> None:
-    async def sign_out(token: str) -> None:
-        client = await connect(server.target, token=token, live=False)
-        await client.sign_out()
-
+def test_a_session_that_is_ended_elsewhere(person: Maker) -> None:
     gone = person("gone")
     with gone.console() as window:
-        saved = asyncio.run(read_credentials(state_folder(state, server.target, "gone"), None))
-        assert saved is not None
-        asyncio.run(sign_out(saved.token))
+        [session] = map(json.loads, gone.run("sessions", "--json").lines)
+        assert gone.run("sessions", "revoke", str(session["session_id"])).code == 0
         assert window.leaves() == 4
         assert "madang: the session was signed out; sign in again" in window.lines
 

@@ -162,7 +162,25 @@ def test_hints(person: Maker, line: str, hint: str) -> None:
     assert hint in said(person("mina").run("console", stdin=f"{line}\n").out)
 
 
-def test_a_guest_reads_why_it_may_not(person: Maker, guest: Maker) -> None:
-    person("mina")
-    out = said(guest("passing-by").run("console", stdin="/msg mina hi\n").out)
-    assert "! only people with an account, and bots, may do that" in out
+def test_a_guest_reads_why_it_may_not(guest: Maker) -> None:
+    done = guest("passing-by").run("bot", "create", "mine")
+    assert (done.code, done.err) == (5, "madang: only people with an account may do that\n")
+
+
+def test_slow_mode_is_waited_for(person: Maker, names: tuple[str, str], channel: str) -> None:
+    mina_name, joon_name = names
+    mina, joon = person(mina_name), person(joon_name)
+    mina.run("console", stdin=f"/make {channel}\n/slow 3\n")
+    with joon.console() as window:
+        window.type(f"/join {channel}{ENTER}")
+        window.sees(f"#{channel}>")
+        window.type(f"one{ENTER}two{ENTER}")
+        window.sees(f"{joon_name} ✓ one", " s … two")
+        assert window.count("waiting") == 1
+        window.sees(f"{joon_name} ✓ two")
+        window.sends_nothing()
+        assert window.count("waiting") == 0
+    piped = said(joon.run("console", stdin=f"/switch {channel}\nthree\nfour\nfive\n").out)
+    assert [line for line in piped if "✓" in line][-3:] == [
+        f"{joon_name} ✓ {text}" for text in ("three", "four", "five")
+    ]

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from madang.terminal.exits import CommandError, Exit
 from madang.terminal.options import DEFAULT_TIMEOUT, add_common, read_options
-from madang.terminal.places import checked_handle, handle_from, server_address, state_folder
+from madang.terminal.places import (
+    checked_handle,
+    forget_signed_in,
+    handle_from,
+    remember_signed_in,
+    server_address,
+    signed_in_name,
+    state_folder,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +102,33 @@ def test_a_bad_environment_is_a_usage_error() -> None:
     with pytest.raises(CommandError, match="MADANG_SERVER is not right") as failure:
         read_options(parsed("send"), {"MADANG_SERVER": "::"})
     assert failure.value.code is Exit.USAGE
+
+
+def test_the_token_and_the_keyring_come_from_the_environment(tmp_path: Path) -> None:
+    arguments = argparse.Namespace(state=tmp_path)
+    options = read_options(arguments, {"MADANG_TOKEN": "secret", "MADANG_KEYRING": "off"})
+    assert (options.token, options.keyring) == ("secret", False)
+    assert "secret" not in repr(options)
+    plain = read_options(arguments, {"MADANG_TOKEN": ""})
+    assert (plain.token, plain.keyring) == (None, True)
+    with pytest.raises(CommandError):
+        read_options(arguments, {"MADANG_KEYRING": "perhaps"})
+
+
+def test_who_signed_in_last(tmp_path: Path) -> None:
+    assert signed_in_name(tmp_path, "host:1") is None
+    remember_signed_in(tmp_path, "host:1", "mina")
+    remember_signed_in(tmp_path, "host:2", "sora")
+    assert (signed_in_name(tmp_path, "host:1"), signed_in_name(tmp_path, "host:2")) == ("mina", "sora")
+    forget_signed_in(tmp_path, "host:1", "joon")
+    assert signed_in_name(tmp_path, "host:1") == "mina"
+    forget_signed_in(tmp_path, "host:1", "Mina")
+    forget_signed_in(tmp_path, "host:1", "mina")
+    assert signed_in_name(tmp_path, "host:1") is None
+    (tmp_path / "host%3A2" / ".signed-in").write_text("../../etc")
+    assert signed_in_name(tmp_path, "host:2") is None
+
+
+def test_no_name_has_the_folder_of_who_signed_in(tmp_path: Path) -> None:
+    remember_signed_in(tmp_path, "host:1", "mina")
+    assert not state_folder(tmp_path, "host:1", ".signed-in").exists()

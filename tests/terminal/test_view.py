@@ -110,10 +110,10 @@ def test_a_message_of_an_unknown_channel_makes_it_known(view: View) -> None:
 
 def test_own_message_sending_then_stored(view: View) -> None:
     assert lines.plain(view.sending(Unsent("r1", LOBBY_ID, "hello"))) == "sending … hello"
-    assert plain(view.region(80)) == ["sending … hello"]
+    assert plain(view.region(80, 0)) == ["sending … hello"]
     assert "1 unsent" in lines.plain(view.status(0))
     assert say(view, LOBBY, 11, MINA, "hello") == ["12:00 mina ✓ hello"]
-    assert view.region(80) == []
+    assert view.region(80, 0) == []
     view.stored("r1", LOBBY_ID, 11)
     assert not view.pending.any()
 
@@ -121,7 +121,7 @@ def test_own_message_sending_then_stored(view: View) -> None:
 def test_the_answer_may_come_before_the_message(view: View) -> None:
     view.sending(Unsent("r1", LOBBY_ID, "hello"))
     view.stored("r1", LOBBY_ID, 11)
-    assert view.region(80) == []
+    assert view.region(80, 0) == []
     assert view.pending.any()
     assert view.pending.any(LOBBY_ID)
     assert not view.pending.any(2)
@@ -161,7 +161,7 @@ def test_refused(view: View) -> None:
 def test_the_region_is_small_however_much_is_unsent(view: View) -> None:
     for n in range(20):
         view.sending(Unsent(f"r{n}", LOBBY_ID, f"message {n} " * 10))
-    region = plain(view.region(columns=30, most=3))
+    region = plain(view.region(columns=30, now=0, most=3))
     assert region[0] == "sending … 17 more"
     assert len(region) == 4
     assert all(lines.width(line) <= 30 for line in region)
@@ -231,3 +231,16 @@ def test_whom_it_was_done_to_is_named() -> None:
     view.switch(DEV)
     removed = Message(2, 5, 5, 8, NOON, Content.MEMBER_REMOVED, "9 enough")
     assert plain(view.message(DEV, JOON, removed))[-1] == "12:00 * joon removed sora: enough"
+
+
+def test_what_was_too_fast_says_how_long_it_waits() -> None:
+    view = View(MINA, UTC)
+    view.enter(LOBBY, 10)
+    view.sending(Unsent("a", LOBBY_ID, "one"))
+    view.sending(Unsent("b", LOBBY_ID, "two"))
+    view.delayed("a", 103.0)
+    view.delayed("gone", 200.0)
+    assert plain(view.region(80, 100.2)) == ["waiting 3 s … one", "sending … two"]
+    assert plain(view.region(80, 103.0)) == ["sending … one", "sending … two"]
+    view.stored("a", LOBBY_ID, 11)
+    assert plain(view.region(80, 100.2)) == ["sending … two"]

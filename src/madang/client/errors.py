@@ -62,9 +62,8 @@ def from_status(status: status_pb2.Status) -> MadangError:
 
 def is_passing(error: MadangError) -> bool:
     """Whether the same call may succeed later, just so."""
-    if isinstance(error, errors.LimitReached):
-        return False
-    return isinstance(error, errors.Unavailable | errors.ResourceExhausted)
+    passing = isinstance(error, errors.Unavailable | errors.ResourceExhausted)
+    return passing and not isinstance(error, errors.LimitReached)
 
 
 def _from_transport(code: grpc.StatusCode, problem: str, target: str) -> MadangError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
 import sys
 
+from madang.core.errors import MadangError
 from madang.core.hosts import is_wildcard
 from madang.node import logs, tuning
 from madang.node.listeners import ListenError
@@ -21,6 +23,8 @@ STOP_WITHIN = 9.5
 
 EXIT_NOW = 130
 """The exit code after a second signal."""
+
+_log = logging.getLogger("madang.node")
 
 
 def serve(settings: Settings) -> int:
@@ -52,7 +56,7 @@ async def _serve(settings: Settings) -> None:
     node = Node(settings)
     await node.start()
     tuning.after_start()
-    print(_greeting(node, await node.first_invite()), flush=True)
+    print(_greeting(node, await _first_invite(node)), flush=True)
     reloading = asyncio.create_task(_reload(node, hang_up), name="madang-reload")
     await stopping.wait()
     reloading.cancel()
@@ -64,6 +68,15 @@ async def _serve(settings: Settings) -> None:
         print("madang: could not shut down in time; what was not acknowledged may not be stored", file=sys.stderr)
         os._exit(1)
     print("madang: everything is stored; good-bye", flush=True)
+
+
+async def _first_invite(node: Node) -> str | None:
+    """A code for the first owner. A disk that is full must not keep a server from starting: there is none then."""
+    try:
+        return await node.first_invite()
+    except MadangError as error:
+        _log.warning("no invite for the first owner: %s", error)
+        return None
 
 
 async def _reload(node: Node, hang_up: asyncio.Event) -> None:

@@ -14,7 +14,7 @@ from madang.terminal.identity import kept_session, owning
 from madang.terminal.listing import session_lines
 from madang.terminal.options import Options, as_name, read_options
 from madang.terminal.output import ends_with_its_reader, print_record, print_texts
-from madang.terminal.places import set_signed_in_name
+from madang.terminal.places import forget_signed_in
 from madang.terminal.records import session_record
 from madang.terminal.signin import in_time, one_shot
 
@@ -105,6 +105,6 @@ async def _delete(options: Options, password: str, messages: str) -> int:
         await client.delete_account(password, messages="erase" if messages == "erase" else "anonymize")
     finally:
         await client.close(drain=0)
-    set_signed_in_name(options.base, options.server, None)
+    forget_signed_in(options.base, options.server, options.name)
     print_texts([f"The account {options.name} is deleted."])
     return Exit.DONE

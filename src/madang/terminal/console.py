@@ -103,9 +103,17 @@ class Console:
                 await self._obey(line)
                 if self._desk.leaving:
                     break
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Wait for what is still on its way: for a script as long as it goes on, which takes its time at a limit."""
+        while True:
+            before = len(self._view.pending)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience()):
-                    await self._desk.settled()
+                    return await self._desk.settled()
+            if self._desk.screen.interactive or len(self._view.pending) >= before:
+                return None
 
     def _patience(self) -> float:
         """How many seconds to wait for what is still on its way: a script wants it sent, a person wants to go."""

@@ -13,6 +13,7 @@ from madang.client.events import (
     Event,
     MessageEvent,
     ReadMarkMoved,
+    SendDelayed,
     Sent,
     UserChanged,
 )
@@ -45,6 +46,8 @@ def happened(view: View, event: Event) -> list[Line]:
             made = view.back()
         case Disconnected(error, retry_in):
             made = view.lost(explain(error), time.time() + retry_in)
+        case SendDelayed(outgoing, seconds):
+            view.delayed(outgoing.request_id, time.time() + seconds)
         case Sent(outgoing):
             made = _sent(view, outgoing)
     return made

@@ -18,7 +18,7 @@ from madang.terminal import secrets
 from madang.terminal.exits import CommandError, Exit
 from madang.terminal.options import Options, as_name, read_options
 from madang.terminal.output import print_record, print_texts
-from madang.terminal.places import set_signed_in_name
+from madang.terminal.places import forget_signed_in, remember_signed_in
 from madang.terminal.records import user_record
 from madang.terminal.signin import device, in_time, keyring_of, saved_session
 
@@ -63,7 +63,7 @@ async def sign_out(arguments: argparse.Namespace) -> int:
         if error.code is not Exit.NOT_SIGNED_IN:
             raise
         await forget(options)  # it has ended already
-    set_signed_in_name(options.base, options.server, None)
+    forget_signed_in(options.base, options.server, options.name)
     print_texts([f"{saved.handle} is signed out at {options.server}."])
     return Exit.DONE
 
@@ -119,7 +119,7 @@ async def become(options: Options, person: NewPerson) -> User:
             await client.sign_out(drain=0)
         raise
     await client.close(drain=0)
-    set_signed_in_name(options.base, options.server, options.name)
+    remember_signed_in(options.base, options.server, options.name)
     await _end(options, before, client.token)
     return me
 

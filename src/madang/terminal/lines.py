@@ -127,10 +127,14 @@ def refused_lines(text: str, reason: str, author: str, *, when: str, channel: st
     return [*lines[:-1], (*lines[-1], ("class:problem", safe_line(f" — {reason}")))]
 
 
-def sending_line(text: str, *, channel: str = "", columns: int = 0) -> Line:
-    """The one line of one's own message that is not stored yet; cut to `columns` where that is not 0."""
+def sending_line(text: str, *, channel: str = "", columns: int = 0, wait: float = 0.0) -> Line:
+    """The one line of one's own message that is not stored yet; cut to `columns` where that is not 0.
+
+    `wait`: for how many seconds the server takes none, because the user was too fast.
+    """
     place = f"{shown(safe_line(channel))} " if channel else ""
-    line = f"sending … {place}{safe_line(text)}"
+    state = f"waiting {say_duration(wait)}" if wait > 0 else "sending"
+    line = f"{state} … {place}{safe_line(text)}"
     return (("class:sending", cut(line, columns) if columns else line),)
 
 

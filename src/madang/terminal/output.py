@@ -37,7 +37,10 @@ def print_error(sentence: str) -> None:
 
 
 def set_up() -> None:
-    """What the output's encoding cannot show is shown as an escape, instead of ending the command."""
+    """What the output's encoding cannot show is shown as an escape, instead of ending the command. And what gRPC has to
+    say of itself is not for this screen.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -26,6 +26,7 @@ class Pending:
     def __init__(self) -> None:
         self._unsent: dict[str, Unsent] = {}
         self._coming: set[tuple[int, int]] = set()
+        self._until: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._unsent)
@@ -37,13 +38,18 @@ class Pending:
         """The user wrote something."""
         self._unsent[message.request_id] = message
 
+    def delayed(self, request_id: str, until: float) -> None:
+        """The server takes it at `until` (seconds since the epoch), and not before: the user was too fast."""
+        if request_id in self._unsent:
+            self._until[request_id] = until
+
     def refused(self, request_id: str) -> None:
         """It will never be stored."""
-        self._unsent.pop(request_id, None)
+        self._gone(request_id)
 
     def stored(self, request_id: str, channel_id: int, sequence: int, *, seen: bool) -> None:
         """It is stored, at this place; `seen`: and it came back before."""
-        self._unsent.pop(request_id, None)
+        self._gone(request_id)
         if not seen:
             self._coming.add((channel_id, sequence))
 
@@ -55,7 +61,7 @@ class Pending:
         elif own and message.content is Content.TEXT:
             same = (u for u in self if (u.channel_id, u.text) == (message.channel_id, message.text))
             if first := next(same, None):
-                del self._unsent[first.request_id]
+                self._gone(first.request_id)
 
     def left(self, channel_id: int) -> None:
         """Nothing of this channel comes any more."""
@@ -66,12 +72,21 @@ class Pending:
         channels = {*(unsent.channel_id for unsent in self), *(place[0] for place in self._coming)}
         return bool(channels) if channel_id is None else channel_id in channels
 
-    def region(self, columns: int, most: int, name: Callable[[int], str]) -> list[Line]:
+    def region(self, columns: int, most: int, name: Callable[[int], str], now: float) -> list[Line]:
         """The live region above the prompt: the last `most` that are not stored, one line of `columns` each.
 
-        `name`: of a channel that is to be told, empty for the current one.
+        `name`: of a channel that is to be told, empty for the current one. `now`: seconds since the epoch.
         """
         waiting = list(self)
-        shown = [sending_line(u.text, channel=name(u.channel_id), columns=columns) for u in waiting[-most:]]
+        shown = [
+            sending_line(
+                u.text, channel=name(u.channel_id), columns=columns, wait=self._until.get(u.request_id, 0) - now
+            )
+            for u in waiting[-most:]
+        ]
         more = len(waiting) - len(shown)
         return [*([note(f"sending … {more} more")] if more else []), *shown]
+
+    def _gone(self, request_id: str) -> None:
+        self._unsent.pop(request_id, None)
+        self._until.pop(request_id, None)

@@ -66,14 +66,18 @@ def signed_in_name(base: Path, server: str) -> str | None:
         return None
 
 
-def set_signed_in_name(base: Path, server: str, name: str | None) -> None:
-    """Remember who signed in: whoever gives no name is this one from now on. None: nobody."""
+def remember_signed_in(base: Path, server: str, name: str) -> None:
+    """Somebody signed in: whoever gives no name is this one from now on."""
     path = base / _folder(server) / _SIGNED_IN
-    if name is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(f"{name}\n", "utf-8")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(f"{name}\n", "utf-8")
+
+
+def forget_signed_in(base: Path, server: str, name: str) -> None:
+    """Somebody signed out; nothing happens where another one signed in since."""
+    known = signed_in_name(base, server)
+    if known is not None and known.casefold() == name.casefold():
+        (base / _folder(server) / _SIGNED_IN).unlink(missing_ok=True)
 
 
 def _folder(text: str) -> str:

@@ -149,7 +149,7 @@ class PromptScreen:
         self._news.set()
 
     def _prompt(self) -> FormattedText:
-        region = self._view.region(columns=self._session.output.get_size().columns - 1)
+        region = self._view.region(self._session.output.get_size().columns - 1, time.time())
         above = [fragment for line in region for fragment in (*line, ("", "\n"))]
         return FormattedText([*above, ("class:prompt", f"{shown(self._view.current.name)}> ")])
 

@@ -186,6 +186,10 @@ class View:
         room = self.rooms.get(channel_id)
         self.pending.stored(request_id, channel_id, sequence, seen=room is None or room.shown >= sequence)
 
+    def delayed(self, request_id: str, until: float) -> None:
+        """A message of the user's own waits until a moment (seconds since the epoch): the user was too fast."""
+        self.pending.delayed(request_id, until)
+
     def refused(self, message: Unsent, reason: str, now: int) -> list[Line]:
         """A message of the user's own was refused; `now` in microseconds."""
         self.pending.refused(message.request_id)
@@ -193,9 +197,9 @@ class View:
         when = lines.clock(now, self.zone)
         return lines.refused_lines(message.text, reason, self.me.handle, when=when, channel=where)
 
-    def region(self, columns: int, most: int = 5) -> list[Line]:
-        """The live region above the prompt: what is not stored yet."""
-        return self.pending.region(columns, most, self._other)
+    def region(self, columns: int, now: float, most: int = 5) -> list[Line]:
+        """The live region above the prompt: what is not stored yet. `now`: seconds since the epoch."""
+        return self.pending.region(columns, most, self._other, now)
 
     # The connection
 
