@@ -52,7 +52,8 @@ async def test_a_handle_is_given_once_also_at_the_same_instant(server: Restartab
         ("mina", "short", madang.PasswordNotAllowed),
         ("mina", "aaaaaaaaaaaa", madang.PasswordNotAllowed),
         ("two words", PASSWORD, madang.NameNotAllowed),
-        ("x" * 1_000_000, PASSWORD, madang.InvalidField),
+        pytest.param("x" * 33, PASSWORD, madang.InvalidField, id="a long handle"),
+        pytest.param("x" * 1_000_000, PASSWORD, madang.LimitReached, id="a megabyte handle"),
     ],
 )
 async def test_what_is_refused(
