@@ -21,6 +21,7 @@ from benchmarks.conversation import conversation
 from benchmarks.durable import durable
 from benchmarks.idle import idle
 from benchmarks.report import Findings, Result, at_most, lines, page, say, together
+from benchmarks.revocation import revocation
 from benchmarks.rooms import rooms
 from benchmarks.sampling import Profile, recording
 from benchmarks.server import Server, ServerError, serve
@@ -49,6 +50,7 @@ SCENARIOS = (
     Scenario("durable", "durable sends", durable),
     Scenario("idle", "idle", idle),
     Scenario("catch-up", "catch-up", catch_up),
+    Scenario("revocation", "revocation", revocation),
 )
 NAMES = tuple(dict.fromkeys(scenario.name for scenario in SCENARIOS))
 
