@@ -52,7 +52,7 @@ async def test_a_handle_is_given_once_also_at_the_same_instant(server: Restartab
         ("mina", "short", madang.PasswordNotAllowed),
         ("mina", "aaaaaaaaaaaa", madang.PasswordNotAllowed),
         ("two words", PASSWORD, madang.NameNotAllowed),
-        ("x" * 1_000_000, PASSWORD, madang.InvalidField),
+        ("x" * 1_000_000, PASSWORD, madang.LimitReached),
     ],
 )
 async def test_what_is_refused(
