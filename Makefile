@@ -6,6 +6,7 @@
 #   make unit       the tests that need no process of their own: under a minute
 #   make bench      measure, and write benchmarks/RESULTS.md (15 to 20 minutes; leave the machine alone meanwhile)
 #   make faults     the kill test, 20 rounds
+#   make fuzz       100,000 inputs that make no sense, to a server of its own: five minutes
 #   make generate   generate the contract's Python code from proto/, and docs/settings.md
 #   make baseline   take the contract as it is for what later changes must not break (at a release)
 #   make format     ruff format, buf format
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 SOURCES := src tests benchmarks scripts
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check unit bench faults generate baseline format clean
+.PHONY: run test check unit bench faults fuzz generate baseline format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/madang serve $(ARGS)
@@ -42,6 +43,9 @@ bench: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.kill --rounds 20
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz --inputs 100000
 
 generate: $(VENV)/.installed-dev
 	$(BIN)/python scripts/generate.py
