@@ -1,8 +1,14 @@
-"""For all tests: how hypothesis runs."""
+"""For all tests: how hypothesis runs, and what a process that used gRPC has to know before it starts a terminal."""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import os
+
+# A terminal is forked, and at once becomes another program. What gRPC does in a forked process would come before that:
+# once in some hundred times it writes into the terminal, and waits for ever.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+from hypothesis import HealthCheck, settings  # noqa: E402  # after what grpc has to be told
 
 # How long an example takes says nothing on a shared machine; what it finds is printed, not kept in a directory.
 settings.register_profile(
