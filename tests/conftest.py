@@ -8,7 +8,7 @@ import os
 # once in some hundred times it writes into the terminal, and waits for ever.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
-from hypothesis import HealthCheck, settings  # noqa: E402  # after what grpc has to be told
+from hypothesis import HealthCheck, settings
 
 # How long an example takes says nothing on a shared machine; what it finds is printed, not kept in a directory.
 settings.register_profile(
