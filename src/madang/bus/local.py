@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from madang.bus.base import E
+from madang.core.cluster import NodeInfo
 from madang.core.events import BusEvent
 
 _log = logging.getLogger("madang.bus")
@@ -30,3 +31,35 @@ class LocalBus:
     def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
         """Call the handler for every event of the type."""
         self._handlers[kind].append(handler)
+
+    def watch(self, channel_id: int) -> None:
+        """Everything comes anyway."""
+
+    def unwatch(self, channel_id: int) -> None:
+        """Everything comes anyway."""
+
+    async def settled(self) -> None:
+        """It is."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Always."""
+        return True
+
+    def on_return(self, handler: Callable[[], None]) -> None:
+        """It is never away."""
+
+
+class LocalNodes:
+    """See `madang.bus.base.Nodes`: this node is the only one."""
+
+    def __init__(self) -> None:
+        self._self: list[NodeInfo] = []
+
+    def announce(self, info: NodeInfo) -> None:
+        """Keep it."""
+        self._self = [info]
+
+    def known(self) -> list[NodeInfo]:
+        """This node."""
+        return list(self._self)

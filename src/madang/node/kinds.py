@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from madang.core.budget import Allowance, Rate
+from madang.core.cluster import SERVICES
 from madang.node.settings import LOG_FORMATS, Address, PortRange, SettingError
 from madang.rpc.address import Network, parse_network
 
@@ -110,10 +112,41 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(parse_network(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _services(text: str) -> tuple[str, ...]:
+    asked = _words(text)
+    if unknown := [name for name in asked if name not in SERVICES]:
+        raise SettingError(f"{unknown[0]!r} is none of {', '.join(SERVICES)}")
+    if not asked:
+        raise SettingError(f"at least one of {', '.join(SERVICES)} is needed")
+    return tuple(name for name in SERVICES if name in asked)
+
+
+def _database(text: str) -> str:
+    if urlsplit(text).scheme not in ("postgresql", "postgres"):
+        raise SettingError("the URL of a PostgreSQL database is needed: postgresql://USER@HOST:PORT/NAME")
+    return text
+
+
+def _servers(text: str) -> tuple[str, ...]:
+    servers = _words(text)
+    for server in servers:
+        if urlsplit(server).scheme not in ("nats", "tls"):
+            raise SettingError("the URLs of NATS servers are needed: nats://HOST:PORT or tls://HOST:PORT")
+    return servers
+
+
 ADDRESS = Kind("HOST:PORT", Address.parse, wanted='an address such as "localhost:50050"')
 FILE = Kind("FILE", _file, wanted="the name of a file")
 DIRECTORY = Kind("DIR", _file, wanted="the name of a directory")
 PORTS = Kind("FIRST-LAST", PortRange.parse, wanted='a range of ports such as "50054-50117"')
+DATABASE = Kind("URL", _database, wanted='the URL of a database such as "postgresql://madang@db.example.org/madang"')
+SERVERS = Kind("URL,…", _servers, (str, list), 'the URLs of NATS servers such as ["nats://nats.example.org:4222"]')
+NAMES = Kind("SERVICE,…", _services, (str, list), f"some of {', '.join(SERVICES)}")
+TEXT = Kind("TEXT", str)
 SECONDS = Kind("SECONDS", _number, (int, float), "a number of seconds")
 NUMBER = Kind("N", _whole, (int,), "a whole number")
 SWITCH = Kind("", _switch, (bool,), "true or false")

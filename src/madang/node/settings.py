@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from madang.core.cluster import SERVICES
 from madang.core.hosts import is_loopback, is_wildcard
 from madang.core.limits import Limits
 from madang.core.models import Registration
@@ -76,6 +77,45 @@ class Settings:
 
     data: Path = Path("madang-data")
     """The directory of the data file; made when it is not there."""
+
+    database: str | None = None
+    """The PostgreSQL database that keeps the data, `postgresql://USER:PASSWORD@HOST/NAME`; None: SQLite in `data`."""
+
+    database_connections: int = 8
+    """How many connections a node holds to PostgreSQL at most: one writes, the others read."""
+
+    bus: tuple[str, ...] = ()
+    """The NATS servers over which nodes tell each other what happened, `nats://HOST:PORT`; none: there is one node."""
+
+    bus_credentials: Path | None = None
+    """The credentials file for NATS, as its tools make it."""
+
+    bus_ca: Path | None = None
+    """Whom to trust when NATS speaks TLS, PEM; None: the system's authorities."""
+
+    bus_cert: Path | None = None
+    """This node's certificate for NATS, PEM; with `bus_key`."""
+
+    bus_key: Path | None = None
+    """The key of that certificate, PEM."""
+
+    cluster: str = "madang"
+    """What keeps two clusters on one NATS apart."""
+
+    name: str = ""
+    """What this node is called in logs and metrics; empty: the host's name and the port."""
+
+    services: tuple[str, ...] = SERVICES
+    """Which services this process serves."""
+
+    advertise: Address | None = None
+    """Where clients reach this node; None: where it listens."""
+
+    wait: float = 30.0
+    """How long a start waits for a database or a bus that is not there, seconds."""
+
+    handover: float = 0.0
+    """Over how many seconds a shutdown tells its streams to come back elsewhere, a few at a time; 0: all at once."""
 
     listen: Address = Address("localhost", DEFAULT_PORT)
     """Where the Agent listens, and every service that has no address of its own."""

@@ -12,15 +12,19 @@ from madang.core.models import Registration
 from madang.node.kinds import (
     ADDRESS,
     ALLOWANCE,
+    DATABASE,
     DIRECTORY,
     FILE,
     LOG_FORMAT,
+    NAMES,
     NETWORKS,
     NUMBER,
     PORTS,
     RATE,
     SECONDS,
+    SERVERS,
     SWITCH,
+    TEXT,
     Kind,
     choice,
 )
@@ -67,7 +71,7 @@ class Setting:
     @property
     def default_text(self) -> str:
         """The default in words."""
-        if self.default is None or self.default == ():
+        if self.default in (None, (), ""):
             return self.when_unset
         if self.kind is SWITCH:
             return "on" if self.default else "off"
@@ -85,6 +89,19 @@ _SHARED = "shares the address of listen"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", DIRECTORY, "where the data is kept; made when it is not there"),
+    Setting("database", DATABASE, "the PostgreSQL database that keeps the data", "SQLite in data", secret=True),
+    Setting("database_connections", NUMBER, "connections to PostgreSQL at most: one writes, the others read"),
+    Setting("bus", SERVERS, "the NATS servers that connect the nodes", "one node, no bus", secret=True),
+    Setting("bus_credentials", FILE, "the credentials file for NATS", "none"),
+    Setting("bus_ca", FILE, "whom to trust when NATS speaks TLS, PEM", "the system's authorities"),
+    Setting("bus_cert", FILE, "this node's certificate for NATS, PEM", "none"),
+    Setting("bus_key", FILE, "the certificate's key, PEM", "none"),
+    Setting("cluster", TEXT, "the cluster's name: it keeps two of them on one NATS apart"),
+    Setting("name", TEXT, "what this node is called in logs and metrics", "the host and the port"),
+    Setting("services", NAMES, "which services this process serves"),
+    Setting("advertise", ADDRESS, "where clients reach this node, behind a load balancer say", "where it listens"),
+    Setting("wait", SECONDS, "how long a start waits for a database or a bus that is not there"),
+    Setting("handover", SECONDS, "over which time a shutdown sends its streams elsewhere, a few at a time"),
     Setting("listen", ADDRESS, "where to listen, for every service without an address of its own"),
     Setting("heartbeat", ADDRESS, "an address of its own for the heartbeat service", _SHARED),
     Setting("lobby", ADDRESS, "an address of its own for the lobby service", _SHARED),
