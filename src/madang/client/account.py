@@ -16,7 +16,7 @@ from madang.client.session import SignedIn
 from madang.client.transport import Transport
 from madang.core.models import Session, User
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import session_from_pb, user_from_pb
+from madang.wire.people import session_from_pb, user_from_pb
 
 
 class AccountCalls(Calls):

@@ -10,7 +10,9 @@ from madang.client.directory import PAGE, pages
 from madang.client.known import ChannelRef, UserRef
 from madang.core.models import AuditEvent, Invite, ServerRole, User
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import audit_event_from_pb, invite_from_pb, micros, server_role_to_pb, user_from_pb
+from madang.wire.administration import audit_event_from_pb, invite_from_pb
+from madang.wire.people import SERVER_ROLES, user_from_pb
+from madang.wire.values import micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Admin(Calls):
         Only owners invite admins and owners. Raises InvalidField.
         """
         request = pb.CreateInviteRequest(
-            role=server_role_to_pb(role), max_uses=uses, lifetime_seconds=int(seconds or 0), note=note
+            role=SERVER_ROLES.contract(role), max_uses=uses, lifetime_seconds=int(seconds or 0), note=note
         )
         answer = await self._transport.call(self._transport.agent.CreateInvite, request)
         return NewInvite(answer.code, invite_from_pb(answer.invite))
@@ -61,7 +63,7 @@ class Admin(Calls):
 
     async def set_role(self, user: UserRef, role: ServerRole) -> User:
         """Give a person a role on the server (owners). Raises LastOwner."""
-        request = pb.SetServerRoleRequest(user_id=await self._directory.user_id(user), role=server_role_to_pb(role))
+        request = pb.SetServerRoleRequest(user_id=await self._directory.user_id(user), role=SERVER_ROLES.contract(role))
         answer = await self._transport.call(self._transport.agent.SetServerRole, request)
         return user_from_pb(answer.user)
 

@@ -35,7 +35,7 @@ from madang.core.errors import MadangError, ServerUnreachable, SessionRevoked, U
 from madang.core.models import Message, Session, User
 from madang.core.presence import Presence, Status
 from madang.v1 import agent_service_pb2, heartbeat_service_pb2
-from madang.wire.convert import presence_from_pb, status_to_pb
+from madang.wire.people import STATUSES, presence_from_pb
 
 _FATES = {
     "anonymize": agent_service_pb2.MESSAGE_FATE_ANONYMIZE,
@@ -186,7 +186,7 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
 
     async def set_status(self, status: Status) -> None:
         """Be seen as ONLINE, AWAY or DO_NOT_DISTURB while here."""
-        request = heartbeat_service_pb2.SetStatusRequest(status=status_to_pb(status))
+        request = heartbeat_service_pb2.SetStatusRequest(status=STATUSES.contract(status))
         await self._transport.call(self._transport.heartbeat.SetStatus, request)
 
     # Stored messages.

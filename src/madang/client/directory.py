@@ -12,7 +12,8 @@ from madang.core.errors import MadangError, UserNotFound
 from madang.core.models import Channel, ChannelKind, Member, User
 from madang.v1 import lobby_service_pb2 as pb
 from madang.v1 import resources_pb2
-from madang.wire.convert import channel_from_pb, member_from_pb, user_from_pb
+from madang.wire.channels import channel_from_pb, member_from_pb
+from madang.wire.people import user_from_pb
 
 PAGE = 1000
 _KINDS = {

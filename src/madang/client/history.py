@@ -9,7 +9,7 @@ from madang.client.known import ChannelRef
 from madang.client.transport import Transport
 from madang.core.models import Message
 from madang.v1 import channel_service_pb2 as pb
-from madang.wire.convert import message_from_pb
+from madang.wire.messages import message_from_pb
 
 PAGE = 500
 

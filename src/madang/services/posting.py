@@ -11,7 +11,7 @@ from madang.core.models import Changes, Channel, ChannelKind, ChannelRole, Conte
 from madang.core.policy import Action, Standing
 from madang.storage import directory, memberships, messages
 from madang.storage.transaction import Transaction
-from madang.wire.convert import request_id_text
+from madang.wire.values import request_id_text
 
 Appended = Message | MadangError
 
