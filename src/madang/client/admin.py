@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from madang.client.calls import Calls, from_now
-from madang.client.directory import PAGE, pages
 from madang.client.known import ChannelRef, UserRef
+from madang.client.paging import PAGE, pages
 from madang.core.models import AuditEvent, Invite, ServerRole, User
 from madang.v1 import agent_service_pb2 as pb
 from madang.wire.administration import audit_event_from_pb, invite_from_pb

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from madang.client.calls import Calls, from_now
-from madang.client.directory import PAGE, pages
 from madang.client.known import ChannelRef, UserRef
+from madang.client.paging import PAGE, pages
 from madang.core.models import Ban, ChannelRole, Member, Report, User
 from madang.v1 import lobby_service_pb2 as pb
 from madang.wire.administration import ban_from_pb, report_from_pb
