@@ -367,6 +367,23 @@ def test_administration_of_people(own_server: ServerProcess, tmp_path: Path) -> 
     assert len(root.run("admin", "audit", "--limit", "2").lines) == 2
 
 
+def test_the_audit_log_is_followed(own_server: ServerProcess, tmp_path: Path) -> None:
+    root = Person("root", tmp_path / "state", own_server.target).has_account(own_server.first_invite())
+    arguments = ("admin", "audit", "--action", "invite.", "--json", "--follow")
+    with root.start(*arguments) as following:
+        seen = [json.loads(following.read_line())["action"] for _ in range(2)]
+        assert seen == ["invite.create", "invite.use"], "what there was, oldest first"
+        for note in ("first", "second"):
+            made = json.loads(root.run("admin", "invite", "--json").out)
+            event = json.loads(following.read_line())
+            assert (event["action"], event["details"]["invite"]) == ("invite.create", str(made["invite_id"])), note
+        own_server.kill()
+        own_server.start()
+        root.run("admin", "revoke-invite", str(made["invite_id"]))
+        assert json.loads(following.read_line())["action"] == "invite.revoke"
+        assert following.end_unread().code == 0
+
+
 def test_reports(own_server: ServerProcess, tmp_path: Path) -> None:
     root = Person("root", tmp_path / "state", own_server.target).has_account(own_server.first_invite())
     mina = Person("mina", tmp_path / "state", own_server.target).has_account()
