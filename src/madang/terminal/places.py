@@ -19,7 +19,11 @@ _SERVER = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(?::(?P<port>\d
 
 
 def server_address(text: str) -> str:
-    """`HOST:PORT`, with the default port where none is given; raises ValueError where it is neither."""
+    """`HOST:PORT`, or several with commas between; with the default port where none is given. Raises ValueError."""
+    return ",".join(dict.fromkeys(_address(part.strip()) for part in text.split(",")))
+
+
+def _address(text: str) -> str:
     match = _SERVER.fullmatch(text)
     port = (match and match["port"]) or _DEFAULT_PORT
     if match is None or not 0 < int(port) < 65_536:
@@ -55,20 +59,20 @@ def state_base() -> Path:
 
 def state_folder(base: Path, server: str, name: str) -> Path:
     """The folder of one user of one server."""
-    return base / _folder(server) / _folder(name)
+    return _home(base, server) / _folder(name)
 
 
 def signed_in_name(base: Path, server: str) -> str | None:
     """Who signed in last at a server on this computer, and has not signed out; None where nobody did."""
     try:
-        return checked_handle((base / _folder(server) / _SIGNED_IN).read_text("utf-8").strip())
+        return checked_handle((_home(base, server) / _SIGNED_IN).read_text("utf-8").strip())
     except (OSError, ValueError):
         return None
 
 
 def remember_signed_in(base: Path, server: str, name: str) -> None:
     """Somebody signed in: whoever gives no name is this one from now on."""
-    path = base / _folder(server) / _SIGNED_IN
+    path = _home(base, server) / _SIGNED_IN
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(f"{name}\n", "utf-8")
 
@@ -77,7 +81,13 @@ def forget_signed_in(base: Path, server: str, name: str) -> None:
     """Somebody signed out; nothing happens where another one signed in since."""
     known = signed_in_name(base, server)
     if known is not None and known.casefold() == name.casefold():
-        (base / _folder(server) / _SIGNED_IN).unlink(missing_ok=True)
+        (_home(base, server) / _SIGNED_IN).unlink(missing_ok=True)
+
+
+def _home(base: Path, server: str) -> Path:
+    """The folder of a server. One of several addresses has that of the first of them under which something is kept."""
+    homes = [base / _folder(address) for address in server.split(",")]
+    return next((home for home in homes if home.exists()), homes[0])
 
 
 def _folder(text: str) -> str:
