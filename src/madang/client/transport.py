@@ -134,16 +134,22 @@ class Transport:
     async def _try(self, target: str, avoid: Iterable[str]) -> bool:
         """Move to a node, if it answers and belongs to the same server; whether it is another place than this one."""
         self._check_open()
-        agent = agent_service_pb2_grpc.AgentServiceStub(self._wires.to((target, True)))
         request = GetServerRequest(avoid=[each for each in avoid if each != target][:MAX_AVOID])
+        wire = self._wires.anew((target, True))
+        is_good = False
         try:
-            answer = await agent.GetServer(request, timeout=ASK_TIMEOUT)
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+            answer = await agent_service_pb2_grpc.AgentServiceStub(wire).GetServer(request, timeout=ASK_TIMEOUT)
+            same_server = self.server.store_id in ("", answer.store_id)
+            same_place = target == self.target and answer.endpoints == self._at
+            is_good = same_server and not same_place and not answer.draining and not self._closed
+        except grpc.aio.AioRpcError:
             return False
-        if answer.draining or self.server.store_id not in ("", answer.store_id):
+        finally:
+            if not is_good:
+                await wire.close()
+        if not is_good:
             return False
-        if target == self.target and answer.endpoints == self._at:
-            return False
+        self._wires.put((target, True), wire)
         await self._take(target, answer)
         return True
 

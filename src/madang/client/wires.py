@@ -28,7 +28,7 @@ _OPTIONS = (
 )
 
 _HASTY = {
-    # With another node to go to, a half-dead one is left within 5 seconds while a call, the live stream say, is under way.
+    # With another node to go to, a half-dead one is left within 5 seconds, while a call is under way: a live stream.
     "grpc.keepalive_time_ms": 3_000,
     "grpc.keepalive_timeout_ms": 2_000,
     "grpc.http2.ping_timeout_ms": 2_000,
@@ -47,6 +47,7 @@ class Wires:
         self._secure = secure
         self._open: dict[Wire, grpc.aio.Channel] = {}
         self._used: frozenset[Wire] = frozenset()
+        self._replaced: list[grpc.aio.Channel] = []
 
     def to(self, wire: Wire) -> grpc.aio.Channel:
         """The channel to an address. It connects when the first call is made."""
@@ -54,9 +55,23 @@ class Wires:
             self._open[wire] = self._new(*wire)
         return self._open[wire]
 
+    def anew(self, wire: Wire) -> grpc.aio.Channel:
+        """Another channel to an address: one that has failed does not try again at once. For the caller to close, or to
+        `put` in the place of the one that there is.
+        """
+        return self._new(*wire)
+
+    def put(self, wire: Wire, channel: grpc.aio.Channel) -> None:
+        """This is the channel to the address from now on. Calls on the one before may go on until the next `use`."""
+        if wire in self._open:
+            self._replaced.append(self._open[wire])
+        self._open[wire] = channel
+
     async def use(self, wires: Iterable[Wire]) -> None:
         """These are in use from now on. Calls on those that were until now may go on; all others are closed."""
         before, self._used = self._used, frozenset(wires)
+        while len(self._replaced) > 1:
+            await self._replaced.pop(0).close()
         for wire in self._open.keys() - before - self._used:
             await self._open.pop(wire).close()
 
@@ -65,6 +80,8 @@ class Wires:
         while self._open:
             _, channel = self._open.popitem()
             await channel.close()
+        while self._replaced:
+            await self._replaced.pop().close()
 
     def _new(self, address: str, hasty: bool) -> grpc.aio.Channel:
         options = tuple((dict(_OPTIONS) | (_HASTY if hasty else {})).items())
