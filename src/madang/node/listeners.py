@@ -25,7 +25,7 @@ HANDSHAKE_SECONDS = 10.0
 """How long a connection may take to say what it wants: TLS and the beginning of HTTP/2."""
 IDLE_SECONDS = 600.0
 """After how long without a call a connection is closed; whoever calls again connects again."""
-PING_INTERVAL = 5.0
+PING_INTERVAL = 2.0
 """How often a client may ping while it has nothing to say, seconds; see MAX_PING_STRIKES."""
 MAX_PING_STRIKES = 2
 """How many pings may come sooner than that; at the next one the connection is closed."""
