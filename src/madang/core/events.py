@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from madang.core.claims import Claim
 from madang.core.models import Changes, ServerRole, User
 from madang.core.presence import Presence
 
@@ -76,9 +77,24 @@ class TypingStarted:
 
 @dataclass(frozen=True, slots=True)
 class PresenceChanged:
-    """Users' presence changed."""
+    """Users' presence changed, in the eyes of this node: it never leaves it."""
 
     presences: tuple[Presence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsChanged:
+    """What a node says of who is present on it changed: from its version `after` to `version`."""
+
+    node_id: str
+    after: int
+    version: int
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewsLost:
+    """What a node told before may not have come: what is known here has to be held against the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,14 @@ class ChannelChanged:
     segment: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class HeadKnown:
+    """A channel's head is here, at least: whoever is behind it reads the store."""
+
+    channel_id: int
+    sequence: int
+
+
 Event = (
     Changes
     | MembershipChanged
@@ -100,6 +124,7 @@ Event = (
     | ServerRoleChanged
     | BotLimitsChanged
     | TextsErased
+    | HeadKnown
 )
 """What a transaction leaves for the others to know."""
 
@@ -112,7 +137,10 @@ BusEvent = (
     | ServerRoleChanged
     | BotLimitsChanged
     | TextsErased
+    | HeadKnown
     | TypingStarted
     | PresenceChanged
+    | ClaimsChanged
+    | NewsLost
 )
 """What travels over the bus."""
