@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 # A terminal is forked, and at once becomes another program. What gRPC does in a forked process would come before that:
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from parts.postgres import Databases, Postgres, run
+from parts.postgres import Databases, Postgres
 
 # How long an example takes says nothing on a shared machine; what it finds is printed, not kept in a directory.
 settings.register_profile(
@@ -25,17 +26,17 @@ settings.load_profile("madang")
 def databases() -> Iterator[Databases]:
     """Makes PostgreSQL databases, on one server for the whole session."""
     there = os.environ.get("MADANG_TEST_POSTGRES")
-    own = None if there else Postgres()
-    if own is not None:
-        own.start()
-    made = Databases(there or own.url("postgres"))
-    try:
+    if there:
+        made = Databases(there)
         yield made
+        asyncio.run(made.close())
+        return
+    server = Postgres()
+    try:
+        server.start()
+        yield Databases(server.url("postgres"))
     finally:
-        if own is None:
-            run(made.close())
-        else:
-            own.close()
+        server.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import shutil
@@ -46,7 +45,8 @@ class Postgres:
         if not self._made:
             if _AS_NOBODY:
                 shutil.chown(self.directory, "nobody")
-            self._run("initdb", "-A", "trust", "-U", USER, "--locale=C.UTF-8", "--encoding=UTF8", "--no-sync", "--no-instructions")  # fmt: skip
+            how = ("-A", "trust", "-U", USER, "--locale=C.UTF-8", "--encoding=UTF8", "--no-sync", "--no-instructions")
+            self._run("initdb", *how)
             self._made = True
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         log = (self.directory / "log").open("ab")
@@ -60,7 +60,8 @@ class Postgres:
         log.close()
         end = time.monotonic() + PATIENCE
         while not self._is_ready():
-            assert self._process.poll() is None and time.monotonic() < end, (self.directory / "log").read_text()
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise AssertionError((self.directory / "log").read_text())
             time.sleep(0.02)
 
     def stop(self, immediate: bool = False) -> None:
@@ -158,11 +159,6 @@ async def fetch(url: str, statement: str, *values: object) -> list[Any]:
         return [tuple(row) for row in await connection.fetch(statement, *values)]
     finally:
         await connection.close()
-
-
-def run(coroutine: Any) -> Any:
-    """For fixtures of a session, which have no event loop."""
-    return asyncio.run(coroutine)
 
 
 def free_port() -> int:

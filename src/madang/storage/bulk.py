@@ -106,7 +106,8 @@ def _select_lists(query: sa.Select[Any], dialect: sa.Dialect) -> tuple[str, tupl
                 return element.left == sa.any_(sa.bindparam(values.key, type_=ARRAY(sa.BigInteger)))
         return None
 
-    compiled = replacement_traverse(query, {}, array).compile(dialect=dialect)
+    asking: sa.Select[Any] = replacement_traverse(query, {}, array)  # type: ignore[assignment]
+    compiled = asking.compile(dialect=dialect)
     if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
         raise TypeError(f"{dialect.name}: its parameters have no positions")
     return str(compiled), tuple(compiled.positiontup)
@@ -136,8 +137,8 @@ def _insert_lists(table: sa.Table, dialect: sa.Dialect) -> str:
 @lru_cache(maxsize=64)
 def _update_lists(key: sa.Column[int], column: sa.Column[int], dialect: sa.Dialect) -> str:
     lists = _lists([key.type, column.type], dialect)
-    # S608: names of our own schema, no values
-    return f"UPDATE {column.table} SET {column.name} = new.value FROM unnest({lists}) AS new (key, value) WHERE {key} = new.key"  # noqa: S608
+    changed = f"UPDATE {column.table} SET {column.name} = new.value"  # noqa: S608 - names of our own schema, no values
+    return f"{changed} FROM unnest({lists}) AS new (key, value) WHERE {key} = new.key"
 
 
 def _lists(types: Sequence[sa.types.TypeEngine[Any]], dialect: sa.Dialect) -> str:

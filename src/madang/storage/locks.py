@@ -38,7 +38,7 @@ _AT_ONCE = _CHANNELS.with_for_update(nowait=True)
 
 
 class OutOfOrder(Exception):
-    """Channels had to be locked out of order, and one of them is not free: run again, with all of these locked first."""
+    """Channels had to be locked out of order, and one of them is not free: run again, with all of these first."""
 
     def __init__(self, channel_ids: frozenset[int]) -> None:
         super().__init__(sorted(channel_ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -149,12 +149,12 @@ def _set_member(transaction: Transaction, channel_id: int, user_id: int, **value
         _insert(transaction, row, values)
 
 
-def _insert(transaction: Transaction, row: dict[str, int | None], values: dict[str, int | None]) -> None:
+def _insert(transaction: Transaction, row: Mapping[str, int | None], values: Mapping[str, int | None]) -> None:
     """Insert a row with these values. Another node may have made it just now: then they are set there."""
     if transaction.locks is None:
-        transaction.connection.execute(sa.insert(members).values(row | values))
+        transaction.connection.execute(sa.insert(members).values({**row, **values}))
         return
-    query = postgresql.insert(members).values(row | values)
+    query = postgresql.insert(members).values({**row, **values})
     transaction.connection.execute(query.on_conflict_do_update(index_elements=["channel_id", "user_id"], set_=values))
 
 

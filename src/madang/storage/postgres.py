@@ -66,7 +66,7 @@ _DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, O
 
 
 class Unconnected(Exception):
-    """There is no connection. `state`: PostgreSQL's code for the reason, five characters; empty when nobody answered."""
+    """There is no connection. `state`: PostgreSQL's code for the reason; empty when nobody answered."""
 
     def __init__(self, problem: str, state: str = "") -> None:
         super().__init__(problem)
@@ -290,7 +290,7 @@ def _run(connection: sa.Connection, operation: Callable[[sa.Connection], T]) -> 
     try:
         return operation(connection)
     finally:
-        connection.rollback()  # SQLAlchemy's own idea of a transaction: nothing is sent, the connection commits by itself
+        connection.rollback()  # SQLAlchemy's own idea of a transaction, of which PostgreSQL hears nothing
 
 
 def _engine(url: str) -> AsyncEngine:
@@ -311,8 +311,8 @@ def _engine(url: str) -> AsyncEngine:
 def _source(error: BaseException) -> BaseException:
     """The driver's own error, in whatever SQLAlchemy wrapped it."""
     if isinstance(error, DBAPIError):
-        origin = error.orig
-        return origin if origin is None or origin.__cause__ is None else origin.__cause__
+        origin = error.orig or error
+        return origin.__cause__ or origin
     return error
 
 

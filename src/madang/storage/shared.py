@@ -98,8 +98,7 @@ def _look_at_server(place: str, connection: sa.Connection) -> str | None:
     """See what kind of server it is. Raises StoreUnusable; says what may pass: it is read-only now."""
     names = ("server_version_num", "server_encoding", "transaction_read_only", "idle_in_transaction_session_timeout")
     columns = [sa.func.current_setting(name) for name in names]
-    row = connection.execute(sa.select(*columns, sa.func.pg_is_in_recovery())).one()
-    version, encoding, read_only, idle, standby = row
+    version, encoding, read_only, idle = connection.execute(sa.select(*columns)).one()
     if int(version) < OLDEST_SERVER * 10_000:
         raise StoreUnusable(place, f"it is PostgreSQL {int(version) // 10_000}, and {OLDEST_SERVER} or newer is needed")
     if encoding != "UTF8":
@@ -110,7 +109,7 @@ def _look_at_server(place: str, connection: sa.Connection) -> str | None:
             "the timeouts that a node asks for do not arrive: something between drops them, as PgBouncer does with "
             "ignore_startup_parameters. Connect to PostgreSQL itself, or see docs/operations.md",
         )
-    if standby:
+    if connection.execute(sa.select(sa.func.pg_is_in_recovery())).scalar_one():
         return "it is a standby, and cannot be written"
     return "it is read-only (default_transaction_read_only)" if read_only == "on" else None
 

@@ -76,8 +76,8 @@ class Writer:
     ) -> None:
         """`committed` is told of the events right after their commit, in order, before anyone is answered.
 
-        `unhurried` says whether what is stored now would have to wait for its readers anyway. `recovered` is called when
-        something could be stored after something could not: of that, some may be stored, and nobody was told.
+        `unhurried` says whether what is stored now would have to wait for its readers anyway. `recovered` is called
+        when something could be stored after something could not: some of that may be stored, and nobody was told.
         """
         self._database = database
         self._recovered = recovered
