@@ -14,7 +14,7 @@ def fingerprint(values: Mapping[str, object]) -> str:
 
 
 def differences(one: str, other: str) -> list[str]:
-    """In which settings two fingerprints differ. What only one of them knows is another version's, and does not count."""
+    """In which settings two fingerprints differ. What only one of them knows is another version's: no difference."""
     ours, theirs = _parse(one), _parse(other)
     return sorted(name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name])
 

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from pathlib import Path
 
-from madang.bus.base import Bus
+import grpc
+
+from madang.bus.base import Bus, Nodes
 from madang.bus.link import NatsOptions
-from madang.bus.local import LocalBus
+from madang.bus.local import LocalBus, LocalNodes
 from madang.bus.nats import NatsBus
-from madang.core.errors import MadangError, ServerDraining
+from madang.core.agreement import fingerprint
+from madang.core.cluster import NodeInfo
+from madang.core.errors import ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes
-from madang.node.listeners import Listener, new_server
+from madang.node.chores import cancel, every, finish, once
+from madang.node.company import Company, shared
+from madang.node.listeners import new_server
+from madang.node.servicers import Behind, add
 from madang.node.settings import Address, Settings
+from madang.node.stand import Stand
 from madang.node.tls import Certificates, TlsFiles
-from madang.rpc.agent import AgentServicer, ServerFacts
-from madang.rpc.channel import ChannelServicer
+from madang.rpc.agent import ServerFacts
 from madang.rpc.classic.addresses import Place
 from madang.rpc.classic.gateway import Gateway, Services
 from madang.rpc.classic.interceptor import ClassicInterceptor
 from madang.rpc.classic.ports import Ports
-from madang.rpc.heartbeat import HeartbeatServicer
 from madang.rpc.interceptor import ContractInterceptor
-from madang.rpc.lobby import LobbyServicer
 from madang.rpc.validation import Contract
 from madang.services import posting
 from madang.services.channel import ChannelService
 from madang.services.front import Entrance, Front
+from madang.services.guide import Guide
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.limits import Limiter
@@ -41,18 +50,15 @@ from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.storage import accounts
-from madang.storage.store import Store, open_store
+from madang.storage.store import SharedDatabase, Store, open_store
 from madang.v1 import channel_service_pb2
-from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
-from madang.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_server
-from madang.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
-from madang.v1.lobby_service_pb2_grpc import add_LobbyServiceServicer_to_server
 from madang.wire.batches import encode_changes
 
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
 SAVE_USE_EVERY = 60.0
 CERTIFICATE_EVERY = 10.0
+ANNOUNCE_EVERY = 1.0
 HAND_OVER = 0.2
 """How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
 us are then refused with a reason, not cut off without one."""
@@ -78,20 +84,31 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.addresses: dict[str, Address] = {}
+        """Where each service listens, with the port that it really has."""
         self._stack = AsyncExitStack()
-        self._listeners: list[Listener] = []
-        self._places: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
         self._classic: Gateway | None = None
         self._nats = NatsBus(_nats_options(settings)) if settings.bus else None
         self._bus: Bus = self._nats or LocalBus()
+        self._nodes: Nodes = LocalNodes()
         self._streams = Streams(self._bus)
+        self._guide = Guide(self._nodes, lambda: self._streams.count, alone=not settings.is_clustered)
         self._hub = Hub(self._bus, settings.pace)
 
     @property
     def listen(self) -> Address:
-        """Where the Agent listens, with the port that it really has."""
-        return self.addresses["agent"]
+        """Where the Agent listens, with the port that it really has; where there is none, the first service."""
+        return next(iter(self.addresses.values()))
+
+    @property
+    def info(self) -> NodeInfo:
+        """This node, as the others know it."""
+        return self._guide.own
+
+    @property
+    def known(self) -> int:
+        """How many nodes there are, this one too, as far as it knows."""
+        return 1 + len(self._guide.others())
 
     @property
     def fingerprint(self) -> str:
@@ -114,17 +131,22 @@ class Node:
         return await self._front.accounts.first_invite()
 
     async def stop(self) -> None:
-        """Shut down in order: no new sends, streams told to come back, calls under way finished, everything stored."""
-        draining = ServerDraining(retry_after=COME_BACK_AFTER)
-        for listener in self._listeners:
+        """Shut down in order: streams told to go elsewhere, a few at a time, where there is an elsewhere; then no new
+        sends, streams told to come back, calls under way finished, everything stored.
+        """
+        others = self._guide.can_go()
+        self._guide.leave()
+        for listener in self._stand.listeners:
             await listener.drain()
+        if others and self.settings.handover:
+            await self._streams.hand_over(ServerDraining(retry_after=0), self.settings.handover)
         self._store.drain()
-        self._streams.drain(draining)
+        self._streams.drain(ServerDraining(retry_after=0 if others else COME_BACK_AFTER))
         if self._classic is not None:
             self._classic.shut()
         await asyncio.sleep(HAND_OVER)
         # Together: each takes its time when one of its clients does not listen.
-        await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._listeners))
+        await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._stand.listeners))
         await self._stack.aclose()
 
     async def reload(self) -> None:
@@ -141,10 +163,13 @@ class Node:
         if self._nats is not None:
             self._stack.push_async_callback(self._nats.close)
             await self._nats.start(settings.wait)
-        self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
+        where: Path | SharedDatabase = settings.data
+        if settings.database is not None:
+            where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
+        self._store = store = await open_store(where, posting.append, self._committed, now, self._hub.is_behind)
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
-        self._stack.push_async_callback(_finish, writer)
+        self._stack.push_async_callback(finish, writer)
         self._stack.callback(store.drain)
         self._hub.use(store)
         cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
@@ -161,11 +186,11 @@ class Node:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
-        erasing = asyncio.create_task(_once(self._front.deletion.go_on), name="madang-erase")
-        self._stack.push_async_callback(_cancel, erasing)
+        erasing = asyncio.create_task(once(self._front.deletion.go_on), name="madang-erase")
+        self._stack.push_async_callback(cancel, erasing)
         for name, action, interval in self._chores():
-            task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
-            self._stack.push_async_callback(_cancel, task)
+            task = asyncio.create_task(every(interval, action), name=f"madang-{name}")
+            self._stack.push_async_callback(cancel, task)
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
         """What is done now and then: a name, the action, and how often, seconds."""
@@ -176,6 +201,8 @@ class Node:
         ]
         if self._certificates is not None:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
+        if self.settings.is_clustered:
+            chores.append(("company", Company(self._guide).look, ANNOUNCE_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
         return chores
@@ -189,70 +216,68 @@ class Node:
         ports = Ports(settings.classic_ports.first, settings.classic_ports.last)
         return Gateway(
             services,
-            self._place,
+            self._where,
+            self._here,
             lambda: new_server(settings, [ClassicInterceptor()]),
             ports,
             settings.classic_times,
             now,
         )
 
-    def _place(self, name: str) -> Place:
-        """Where a service listens."""
-        address = self._places[name].address
-        if address is None:
-            raise RuntimeError(f"{name} does not listen yet")
+    def _here(self) -> Place:
+        """Where the Lobby of this process listens."""
+        address = self.addresses["lobby"]
+        return Place(address.host, address.port)
+
+    def _where(self, name: str) -> Place:
+        """Where callers of the classic contract find a service, in whichever process."""
+        address = Address.parse(self._guide.place(name))
         return Place(address.host, address.port)
 
     async def _listen(self, store: Store) -> None:
-        """Services with an address of their own first: the Agent has to know where they are."""
-        settings = self.settings
+        """Take every address, and only then let anybody in: by then it is known where everything is."""
         contract = Contract()
         contract.warm(channel_service_pb2.SendRequest(), channel_service_pb2.PostRequest())
-        shared = self._listener(contract)
-        own: dict[str, Address] = {}
-        for name, address in (
-            ("heartbeat", settings.heartbeat),
-            ("lobby", settings.lobby),
-            ("channel", settings.channel),
-        ):
-            listener = shared if address is None else self._listener(contract)
-            self._add(name, listener, contract)
-            self._add_classic(name, listener)
-            if address is not None:
-                own[name] = await listener.start(address)
-        facts = ServerFacts(version("madang"), store.store_id, **{name: str(where) for name, where in own.items()})
-        agent = AgentServicer(self._front, facts, self._streams)
-        add_AgentServiceServicer_to_server(agent, shared.grpc)
-        shared.serves("madang.v1.AgentService")
-        self._add_classic("agent", shared)
-        self.addresses = {"agent": await shared.start(settings.listen), **own}
+        behind = Behind(
+            ServerFacts(version("madang"), store.store_id),
+            self._guide,
+            self._front,
+            self._heartbeat,
+            self._lobby,
+            self._moderation,
+            self._reports,
+            self._channel,
+            self._streams,
+            self._limiter,
+            contract,
+        )
+        self._stand = Stand(self.settings, lambda: self._interceptors(contract), self._certificates)
+        for name in self.settings.services:
+            listener = self._stand.at(name)
+            add(name, listener, behind)
+            if self._classic is not None and name != "channel":  # channels have ports of their own
+                listener.serves(self._classic.add(name, listener.grpc))
+        for listener in self._stand.listeners:
+            self._stack.push_async_callback(listener.stop, self.settings.drain)
+        await self._stand.bind()
+        self.addresses = self._stand.addresses
+        self._guide.open(self._own_info(store), self._stand.here())
+        await self._stand.start()
 
-    def _listener(self, contract: Contract) -> Listener:
+    def _own_info(self, store: Store) -> NodeInfo:
+        settings = self.settings
+        return NodeInfo(
+            node_id=uuid.uuid4().hex,
+            name=settings.name or f"{socket.gethostname()}:{self.listen.port}",
+            version=version("madang"),
+            started_at=now(),
+            fingerprint=fingerprint(shared(settings) | {"store": store.store_id}),
+            addresses=self._stand.told(),
+        )
+
+    def _interceptors(self, contract: Contract) -> list[grpc.aio.ServerInterceptor]:
         ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies)
-        listener = Listener(self.settings, [ours, ClassicInterceptor()], self._certificates)
-        self._listeners.append(listener)
-        self._stack.push_async_callback(listener.stop, self.settings.drain)
-        return listener
-
-    def _add(self, name: str, listener: Listener, contract: Contract) -> None:
-        match name:
-            case "heartbeat":
-                add_HeartbeatServiceServicer_to_server(HeartbeatServicer(self._heartbeat, self._streams), listener.grpc)
-                listener.serves("madang.v1.HeartbeatService")
-            case "lobby":
-                add_LobbyServiceServicer_to_server(
-                    LobbyServicer(self._lobby, self._moderation, self._reports), listener.grpc
-                )
-                listener.serves("madang.v1.LobbyService")
-            case "channel":
-                channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract, self._limiter)
-                add_ChannelServiceServicer_to_server(channel, listener.grpc)
-                listener.serves("madang.v1.ChannelService")
-
-    def _add_classic(self, name: str, listener: Listener) -> None:
-        self._places[name] = listener
-        if self._classic is not None and name != "channel":  # channels have ports of their own
-            listener.serves(self._classic.add(name, listener.grpc))
+        return [ours, ClassicInterceptor()]
 
     def _committed(self, events: list[Event]) -> None:
         """Ring the bus for what was committed: changes in their encoded form, which every reader shares."""
@@ -288,33 +313,3 @@ def _nats_options(settings: Settings) -> NatsOptions:
         settings.bus_cert,
         settings.bus_key,
     )
-
-
-async def _once(action: Callable[[], Awaitable[None]]) -> None:
-    """Do something that was left over. What fails is logged, and tried again at the next start."""
-    try:
-        await action()
-    except MadangError as error:
-        _log.warning("left over: %s", error)
-
-
-async def _every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
-    """Do something now and then. What fails is logged, and tried again at its time."""
-    name = getattr(action, "__name__", "housekeeping")
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            await action()
-        except MadangError as error:
-            _log.warning("%s: %s", name, error)
-        except Exception:
-            _log.exception("%s failed", name)
-
-
-async def _finish(task: asyncio.Task[None]) -> None:
-    await task
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

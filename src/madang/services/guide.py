@@ -31,23 +31,23 @@ class Guide:
     def __init__(
         self,
         nodes: Nodes,
-        own: NodeInfo,
-        here: Mapping[str, str],
         load: Callable[[], int],
         *,
         alone: bool = True,
         dice: balance.Dice = random.random,
     ) -> None:
-        """`here`: what this node serves, as clients are told it (empty: where the Agent is); `load`: its open streams.
-
-        `alone`: there can be no other node.
-        """
+        """`load`: how many streams are open here. `alone`: there can be no other node."""
         self._nodes = nodes
-        self._own = own
-        self._here = here
         self._load = load
         self._alone = alone
         self._dice = dice
+        self._own = NodeInfo("", "", "", 0, "")
+        self._here: Mapping[str, str] = {}
+
+    def open(self, own: NodeInfo, here: Mapping[str, str]) -> None:
+        """This node begins to serve. `here`: where its services are for who has found the Agent, see Directions."""
+        self._own, self._here = own, here
+        self.announce()
 
     @property
     def draining(self) -> bool:
@@ -71,6 +71,10 @@ class Guide:
         if not found:
             raise ServiceMissing(service=service)
         return found
+
+    def place(self, service: str) -> str:
+        """Where one service is, this node's first; never empty. Raises ServiceMissing."""
+        return self._own.addresses.get(service) or self.address(service)
 
     def agents(self) -> list[str]:
         """Where Agents are; nothing, where there is only this one."""

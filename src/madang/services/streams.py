@@ -33,7 +33,8 @@ class Streams:
         """
         return _Open(self, session_id, end)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         """How many streams are open."""
         return sum(map(len, self._open.values()))
 
