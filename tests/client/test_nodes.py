@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import madang
+from madang.client.connect import look_at
 from madang.client.nodes import Nodes, split_address, split_targets
 
 from .conftest import PASSWORD, Restartable, stored_texts, texts, upto
@@ -97,7 +98,7 @@ async def test_any_address_will_do(moving: Moving) -> None:
     for _ in range(6):
         async with madang.connect(moving.both, live=False) as client:
             assert client.server.target == moving.target
-    assert (await madang.connect.__globals__["look_at"](moving.both)).target == moving.target
+    assert (await look_at(moving.both)).target == moving.target
 
 
 async def test_the_client_moves_and_nothing_is_lost(moving: Moving) -> None:
@@ -136,13 +137,12 @@ async def test_a_call_that_only_reads_is_made_again_elsewhere(moving: Moving) ->
 
 async def test_what_is_kept_is_good_at_every_address(moving: Moving, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    options = {"state": state}
-    async with madang.register(moving.homes[0], "mina", PASSWORD, **options) as mina:
+    async with madang.register(moving.homes[0], "mina", PASSWORD, state=state) as mina:
         token = mina.token
     await moving.move()
-    async with madang.connect(moving.homes[0], **options) as mina:
+    async with madang.connect(moving.homes[0], state=state) as mina:
         assert mina.token == token
-    async with madang.connect(moving.both, **options) as mina:
+    async with madang.connect(moving.both, state=state) as mina:
         assert mina.token == token
 
 

@@ -276,7 +276,10 @@ class Node:
         )
 
     def _interceptors(self, contract: Contract) -> list[grpc.aio.ServerInterceptor]:
-        ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies)
+        settings = self.settings
+        ours = ContractInterceptor(
+            self._agent, contract, self._limiter, settings.trusted_proxies, access_log=settings.access_log
+        )
         return [ours, ClassicInterceptor()]
 
     def _committed(self, events: list[Event]) -> None:

@@ -190,6 +190,9 @@ class Settings:
     log_format: str = "text"
     """`text` or `json`: how a line of the log looks."""
 
+    access_log: bool = False
+    """Whether a line is logged for each call: whose, from where, how it ended. Never words, never secrets."""
+
     verbose: bool = False
     """Whether more is logged."""
 
@@ -215,7 +218,8 @@ class Settings:
     @property
     def addresses(self) -> list[Address]:
         """Every address that is listened on, but for the classic contract's ports."""
-        return list({self.own_address(name): self.own_address(name) or self.listen for name in self.services}.values())
+        own = [self.own_address(name) for name in self.services]
+        return [*([self.listen] if None in own else []), *(address for address in own if address is not None)]
 
     @property
     def is_clustered(self) -> bool:

@@ -57,22 +57,28 @@ def state_base() -> Path:
     return platformdirs.user_state_path("madang", appauthor=False)
 
 
+def server_folder(base: Path, server: str) -> Path:
+    """The folder of one server. Of several addresses, that of the first under which something is kept."""
+    homes = [base / _folder(address) for address in server.split(",")]
+    return next((home for home in homes if home.exists()), homes[0])
+
+
 def state_folder(base: Path, server: str, name: str) -> Path:
     """The folder of one user of one server."""
-    return _home(base, server) / _folder(name)
+    return server_folder(base, server) / _folder(name)
 
 
 def signed_in_name(base: Path, server: str) -> str | None:
     """Who signed in last at a server on this computer, and has not signed out; None where nobody did."""
     try:
-        return checked_handle((_home(base, server) / _SIGNED_IN).read_text("utf-8").strip())
+        return checked_handle((server_folder(base, server) / _SIGNED_IN).read_text("utf-8").strip())
     except (OSError, ValueError):
         return None
 
 
 def remember_signed_in(base: Path, server: str, name: str) -> None:
     """Somebody signed in: whoever gives no name is this one from now on."""
-    path = _home(base, server) / _SIGNED_IN
+    path = server_folder(base, server) / _SIGNED_IN
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(f"{name}\n", "utf-8")
 
@@ -81,13 +87,7 @@ def forget_signed_in(base: Path, server: str, name: str) -> None:
     """Somebody signed out; nothing happens where another one signed in since."""
     known = signed_in_name(base, server)
     if known is not None and known.casefold() == name.casefold():
-        (_home(base, server) / _SIGNED_IN).unlink(missing_ok=True)
-
-
-def _home(base: Path, server: str) -> Path:
-    """The folder of a server. One of several addresses has that of the first of them under which something is kept."""
-    homes = [base / _folder(address) for address in server.split(",")]
-    return next((home for home in homes if home.exists()), homes[0])
+        (server_folder(base, server) / _SIGNED_IN).unlink(missing_ok=True)
 
 
 def _folder(text: str) -> str:
