@@ -70,9 +70,10 @@ class Nodes(Protocol):
         """Every node that was heard of within its time, by node_id; this one too, once it was announced."""
         ...
 
-    def keep(self, version: int, claims: Sequence[Claim]) -> None:
-        """Let the others find all claims of this node, which are at that version; see `madang.core.claims`. Never
-        waits."""
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
+        """Let the others find all claims of this node, which are at that version at least; see `madang.core.claims`.
+        Never waits; `claims` is called when they are put.
+        """
         ...
 
     def kept(self) -> dict[str, int]:

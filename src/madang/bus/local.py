@@ -72,7 +72,7 @@ class LocalNodes:
         """This node."""
         return list(self._self)
 
-    def keep(self, version: int, claims: Sequence[Claim]) -> None:
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
         """Nobody looks."""
 
     def kept(self) -> dict[str, int]:

@@ -200,8 +200,9 @@ class NatsBus(LocalBus):
             try:
                 async with asyncio.timeout(TAKE_WITHIN):
                     await self._work_off(client)
-            except (NatsError, OSError) as error:  # it broke; the link notices
-                _log.debug("sending: %s", error)
+            except Exception as error:  # it broke; the link notices
+                expected = isinstance(error, NatsError | OSError | TimeoutError)
+                _log.log(logging.DEBUG if expected else logging.ERROR, "sending: %s", error, exc_info=not expected)
                 self._drop()
                 self._settle()
             if self._outgoing:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import BadRequestError, KeyNotFoundError, NotFoundError, NoStreamResponseError
+from nats.js.errors import BadRequestError, KeyNotFoundError
 from nats.js.errors import ServiceUnavailableError as JetStreamUnavailableError
 from nats.js.kv import KeyValue
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
 ANSWER_WITHIN = 2.0
-"""How long NATS may take to put or get something, seconds."""
+"""How long NATS may take to put or get something, seconds. What it does not answer was heard by the others anyway."""
 CLAIMS_LAST = 60.0
 CLAIMS_AGAIN = 20.0
 """How long claims lie in their bucket, and after how long they are put again though nothing changed, seconds."""
@@ -88,7 +88,7 @@ class NatsNodes:
         self._claims_bucket = f"madang-{bus.cluster}-presence"
         self._info: NodeInfo | None = None
         self._others: dict[str, _Other] = {}
-        self._claims: tuple[int, Sequence[Claim]] = (0, ())
+        self._claims: tuple[int, Callable[[], Sequence[Claim]]] = (0, tuple)
         self._put_version = 0
         self._put_at = 0.0
         self._parts = 0
@@ -148,10 +148,9 @@ class NatsNodes:
             infos.append(self._info)
         return sorted(infos, key=lambda info: info.node_id)
 
-    def keep(self, version: int, claims: Sequence[Claim]) -> None:
-        """See Nodes."""
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
+        """See Nodes. They are put with the next record: while people come and go, not for each of them."""
         self._claims = version, claims
-        self._stirred.set()
 
     def kept(self) -> dict[str, int]:
         """See Nodes."""
@@ -204,10 +203,11 @@ class NatsNodes:
             if client is not None:
                 try:
                     await self._put(client)
-                except (NotFoundError, NoStreamResponseError):  # NATS was started anew, and has forgotten them
-                    await self._make_again(client)
-                except (NatsError, OSError, TimeoutError) as error:
-                    _log.info("this node's record could not be put: %s", error)
+                except Exception as error:
+                    expected = isinstance(error, NatsError | OSError | TimeoutError)
+                    _log.warning("this node's record could not be kept: %s", error, exc_info=not expected)
+                    self._put_at = 0.0
+                    self._look = True  # the buckets may be gone
             try:
                 async with asyncio.timeout(self._times.again):
                     await self._stirred.wait()
@@ -220,7 +220,7 @@ class NatsNodes:
             await self._buckets(client)
             await self._look_around(client)
             self._look = False
-        stream = _jetstream(client)
+        stream = client.jetstream(timeout=min(ANSWER_WITHIN, 2 * self._times.again))
         if self._claims_are_due():
             await self._put_claims(stream)
         if self._info is not None:
@@ -234,7 +234,7 @@ class NatsNodes:
         return old or self._claims[0] != self._put_version
 
     async def _put_claims(self, stream: JetStreamContext) -> None:
-        version, claims = self._claims
+        version, claims = self._claims[0], self._claims[1]()
         count = max(1, -(-len(claims) // PART))
         for number in reversed(range(count)):  # the first one last: who finds it finds the others
             some = claims[number * PART : (number + 1) * PART]
@@ -247,15 +247,6 @@ class NatsNodes:
     @property
     def _node_id(self) -> str:
         return "" if self._info is None else self._info.node_id
-
-    async def _make_again(self, client: Client) -> None:
-        try:
-            await self._buckets(client)
-        except (NatsError, OSError, TimeoutError) as error:
-            _log.info("the bus keeps no records of nodes: %s", error)
-        else:
-            self._put_at = 0.0
-            self._stirred.set()
 
     async def _buckets(self, client: Client) -> None:
         """Make the buckets, unless they are there."""

@@ -7,7 +7,7 @@ grace, so that a reconnect is not seen as going and coming.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -27,6 +27,13 @@ class Presence:
     user_id: int
     status: Status
     seen_at: int | None
+
+
+def latest(one: Presence, other: Presence) -> Presence:
+    """The first, seen when the user was last seen in either."""
+    if other.seen_at is None or (one.seen_at is not None and one.seen_at >= other.seen_at):
+        return one
+    return replace(one, seen_at=other.seen_at)
 
 
 @dataclass(slots=True)
