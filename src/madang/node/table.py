@@ -150,6 +150,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keepalive", SECONDS, "how often a silent connection is asked whether it still lives"),
     Setting("keepalive_timeout", SECONDS, "how long its answer may take; then it ends"),
     Setting("log_format", LOG_FORMAT, "how the log looks: lines for people, or a JSON object a line"),
+    Setting("access_log", SWITCH, "log a line for each call: who, from where, how it ended; no words, no secrets"),
     Setting("verbose", SWITCH, "log more"),
 )
 

@@ -22,6 +22,7 @@ from madang.core.errors import Internal, LimitReached, MadangError, MalformedReq
 from madang.core.hosts import limit_key
 from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, MAX_SECONDS_BEFORE_SIGN_IN
 from madang.core.models import Actor, Session
+from madang.rpc.access_log import logged
 from madang.rpc.address import Network, address_of
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
@@ -45,6 +46,8 @@ VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
 _BEARER = "Bearer "
 _session: ContextVar[Session] = ContextVar("session")
 _address: ContextVar[str] = ContextVar("address")
+_reason: ContextVar[str] = ContextVar("reason")
+"""Why the call was refused, for the access log."""
 _log = logging.getLogger("madang.rpc")
 
 
@@ -76,8 +79,16 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
     """One for each listener. Other services (health, reflection, classic) pass through untouched."""
 
     def __init__(
-        self, agent: AgentService, contract: Contract, limiter: Limiter, trusted_proxies: Sequence[Network] = ()
+        self,
+        agent: AgentService,
+        contract: Contract,
+        limiter: Limiter,
+        trusted_proxies: Sequence[Network] = (),
+        *,
+        access_log: bool = False,
     ) -> None:
+        """`access_log`: whether a line is logged for each call."""
+        self._access_log = access_log
         self._agent = agent
         self._contract = contract
         self._limiter = limiter
@@ -101,7 +112,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             try:
                 await self._authenticate(handler_call_details.invocation_metadata)
             except MadangError as error:
-                return _refusing(error)
+                return self._refusing(method.removeprefix(PREFIX), error)
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
@@ -147,6 +158,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                 with limiter.stream(session, limit_key(address)) if streams else limiter.under_way(session):
                     return await call(request, context)
             except MadangError as error:
+                _reason.set(error.reason)
                 if isinstance(error, Internal):
                     _log.error("%s failed", method, exc_info=error.__cause__ or error)
                 await abort(context, error)
@@ -160,7 +172,24 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                     _log.exception("%s failed", method)
                 await abort(context, Internal())
 
-        return guarded
+        return logged(name, guarded, self._who) if self._access_log else guarded
+
+    def _refusing(self, name: str, error: MadangError) -> Handler:
+        """A handler that refuses a call, whatever its shape, before anything is read of it."""
+
+        async def refuse(requests: object, context: Context) -> None:
+            _reason.set(error.reason)
+            await abort(context, error)
+
+        refusing = logged(name, refuse, self._who) if self._access_log else refuse
+        return grpc.stream_stream_rpc_method_handler(refusing)
+
+    def _who(self, context: Context) -> dict[str, Any]:
+        """What the access log tells of the caller."""
+        reason, session = _reason.get(""), _session.get(None)
+        known = {"user_id": session.user_id, "session_id": session.session_id} if session is not None else {}
+        address = address_of(context, self._trusted_proxies)
+        return ({"reason": reason} if reason else {}) | known | {"address": address}
 
     def _check(self, request: object) -> None:
         if isinstance(request, _TooLarge):
@@ -186,15 +215,6 @@ def _entering(limiter: Limiter, request: object, address: str) -> AbstractContex
     if isinstance(request, agent_pb2.SignInRequest) and request.WhichOneof("credential") == "guest":
         limiter.pay_guest(address)
     return nullcontext()
-
-
-def _refusing(error: MadangError) -> Handler:
-    """A handler that refuses a call, whatever its shape, before anything is read of it."""
-
-    async def refuse(requests: object, context: Context) -> None:
-        await abort(context, error)
-
-    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def _in_time(call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[AsyncIterator[Any], Context], Awaitable[Any]]:
