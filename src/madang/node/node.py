@@ -18,6 +18,7 @@ from madang.bus.base import Bus, Nodes
 from madang.bus.link import NatsOptions
 from madang.bus.local import LocalBus, LocalNodes
 from madang.bus.nats import NatsBus
+from madang.bus.nodes import NatsNodes
 from madang.core.agreement import fingerprint
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServerDraining
@@ -41,6 +42,7 @@ from madang.services import posting
 from madang.services.channel import ChannelService
 from madang.services.front import Entrance, Front
 from madang.services.guide import Guide
+from madang.services.healing import LOOK_EVERY, Healing
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.limits import Limiter
@@ -90,7 +92,9 @@ class Node:
         self._classic: Gateway | None = None
         self._nats = NatsBus(_nats_options(settings)) if settings.bus else None
         self._bus: Bus = self._nats or LocalBus()
-        self._nodes: Nodes = LocalNodes()
+        self._nats_nodes = None if self._nats is None else NatsNodes(self._nats)
+        self._nodes: Nodes = self._nats_nodes or LocalNodes()
+        self._node_id = uuid.uuid4().hex
         self._streams = Streams(self._bus)
         self._guide = Guide(self._nodes, lambda: self._streams.count, alone=not settings.is_clustered)
         self._hub = Hub(self._bus, settings.pace)
@@ -163,6 +167,9 @@ class Node:
         if self._nats is not None:
             self._stack.push_async_callback(self._nats.close)
             await self._nats.start(settings.wait)
+        if self._nats_nodes is not None:
+            self._stack.push_async_callback(self._nats_nodes.close)
+            await self._nats_nodes.start()
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
@@ -177,7 +184,8 @@ class Node:
         entrance = Entrance(settings.registration, settings.lets_guests_in, cost)
         self._front = Front(store, self._bus, now, entrance, self._limiter)
         self._agent = self._front.agent
-        self._heartbeat = HeartbeatService(self._bus, now)
+        self._heartbeat = HeartbeatService(self._bus, now, self._nats_nodes, self._node_id)
+        self._healing = Healing(store, self._bus, self._hub, self._streams, self._agent.sessions, self._limiter, now)
         self._lobby = LobbyService(store, now, settings.limits)
         self._moderation = ModerationService(store, now)
         self._reports = ReportService(store)
@@ -195,10 +203,14 @@ class Node:
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
         """What is done now and then: a name, the action, and how often, seconds."""
         chores: list[tuple[str, Callable[[], Awaitable[None]], float]] = [
-            ("reconcile", self._hub.reconcile, RECONCILE_EVERY),
             ("save-use", self._save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
         ]
+        if self._bus.is_shared:
+            chores.append(("heal", self._healing.look, LOOK_EVERY))
+            chores.append(("end-revoked", self._healing.end_revoked, LOOK_EVERY))
+        else:
+            chores.append(("reconcile", self._hub.reconcile, RECONCILE_EVERY))
         if self._certificates is not None:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self.settings.is_clustered:
@@ -262,12 +274,13 @@ class Node:
         await self._stand.bind()
         self.addresses = self._stand.addresses
         self._guide.open(self._own_info(store), self._stand.here())
+        await self._heartbeat.share()
         await self._stand.start()
 
     def _own_info(self, store: Store) -> NodeInfo:
         settings = self.settings
         return NodeInfo(
-            node_id=uuid.uuid4().hex,
+            node_id=self._node_id,
             name=settings.name or f"{socket.gethostname()}:{self.listen.port}",
             version=version("madang"),
             started_at=now(),
@@ -304,6 +317,7 @@ class Node:
 
     async def _expire(self) -> None:
         self._heartbeat.expire()
+        await self._heartbeat.share()
 
 
 def _nats_options(settings: Settings) -> NatsOptions:

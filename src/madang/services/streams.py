@@ -42,6 +42,10 @@ class Streams:
         """The ids of the sessions that have a stream open."""
         return list(self._open)
 
+    def has(self, session_id: int) -> bool:
+        """Whether the session has a stream open."""
+        return session_id in self._open
+
     async def hand_over(self, error: MadangError, seconds: float) -> None:
         """End every stream, one after the other, evenly over the time and in an order of chance; refuse new ones.
 
