@@ -16,7 +16,7 @@ import pytest
 from madang.core.budget import Allowance, Rate
 from madang.core.limits import Limits
 from madang.core.models import Registration
-from madang.node import config, show, table
+from madang.node import config, kinds, show, table
 from madang.node.config import load
 from madang.node.kinds import NETWORKS, SWITCH, Kind
 from madang.node.settings import Address, PortRange, SettingError, Settings
@@ -255,7 +255,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setitem(table.BY_NAME, "log_format", hidden)
     values = load({"log_format": "json"}, {})
     for text in (show.as_text(values), show.as_json(values)):
-        assert table.MASK in text
+        assert kinds.MASK in text
         assert not re.search(r"log_format.*\bjson\b", text.replace("--log-format", ""))
     path = tmp_path / "settings.toml"
     path.write_text('log_format = "hunter2"')
