@@ -97,8 +97,8 @@ async def test_a_second_signal_during_a_hand_over(cluster: Cluster) -> None:
 
 async def test_nodes_that_were_told_different_things(cluster: Cluster) -> None:
     """Each says so at its start, and what it is: the names, never the values."""
-    one = cluster.node("--password-time", "2", "--limit-reads", "7+7/s")
-    other = cluster.node("--registration", "open", "--limit-reads", "9+9/s")
+    one = cluster.node("--limits", "--password-time", "2", "--limit-reads", "7+7/s")
+    other = cluster.node("--limits", "--registration", "open", "--limit-reads", "9+9/s")
     await one.start()
     await other.start()
     for node, name in ((one, "node-1"), (other, "node-0")):

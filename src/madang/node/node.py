@@ -51,7 +51,8 @@ from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
-from madang.storage import accounts
+from madang.storage import accounts, belonging
+from madang.storage.errors import StoreOfAnotherCluster
 from madang.storage.store import SharedDatabase, Store, open_store
 from madang.v1 import channel_service_pb2
 from madang.wire.batches import encode_changes
@@ -178,6 +179,8 @@ class Node:
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(finish, writer)
         self._stack.callback(store.drain)
+        if settings.is_clustered:
+            await _join(store, settings.cluster)
         self._hub.use(store)
         cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
         self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
@@ -318,6 +321,13 @@ class Node:
     async def _expire(self) -> None:
         self._heartbeat.expire()
         await self._heartbeat.share()
+
+
+async def _join(store: Store, cluster: str) -> None:
+    """Raises StoreOfAnotherCluster."""
+    found = await store.write(belonging.claim, cluster)
+    if found != cluster:
+        raise StoreOfAnotherCluster(found, cluster)
 
 
 def _nats_options(settings: Settings) -> NatsOptions:
