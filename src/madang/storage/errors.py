@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 
 class NotUnique(Exception):
     """A row was refused because another one has its unique key. Raised by the functions that say so."""
+
+
+def is_of_a_value(error: DBAPIError) -> bool:
+    """Whether a database refused a value, so that whoever gave it is at fault, and nobody else."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError)
 
 
 class StoreError(Exception):
