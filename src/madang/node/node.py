@@ -22,7 +22,7 @@ from madang.bus.nodes import NatsNodes
 from madang.core.agreement import fingerprint
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServerDraining
-from madang.core.events import Event
+from madang.core.events import Event, NewsLost
 from madang.core.models import Changes
 from madang.node.chores import cancel, every, finish, once
 from madang.node.company import Company, shared
@@ -174,7 +174,9 @@ class Node:
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
-        self._store = store = await open_store(where, posting.append, self._committed, now, self._hub.is_behind)
+        self._store = store = await open_store(
+            where, posting.append, self._committed, now, self._hub.is_behind, self._recovered
+        )
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(finish, writer)
@@ -306,6 +308,10 @@ class Node:
                     self._bus.publish(changed)
             else:
                 self._bus.publish(event)
+
+    def _recovered(self) -> None:
+        """The store can be written again: what was stored without anybody knowing was not told."""
+        self._bus.publish(NewsLost())
 
     async def _bot_rate(self, user_id: int) -> tuple[int, int]:
         a_second, burst = await self._store.read(accounts.limits, user_id)
