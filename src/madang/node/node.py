@@ -13,7 +13,7 @@ from madang.bus.local import LocalBus
 from madang.core.errors import MadangError, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes
-from madang.node.listeners import Listener, new_server
+from madang.node.listeners import Listener, check_free, new_server
 from madang.node.settings import Address, Settings
 from madang.node.tls import Certificates, TlsFiles
 from madang.rpc.agent import AgentServicer, ServerFacts
@@ -134,6 +134,9 @@ class Node:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+        if not settings.data.exists():  # a start that cannot succeed leaves no empty data behind
+            for address in settings.addresses:
+                await check_free(address)
         self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
