@@ -135,7 +135,8 @@ def register(
 
     handle: 1 to 32 characters; the server has the rules. password: 10 to 256 characters.
     invite: the code of an invite, for a server that asks for one.
-    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's.
+    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's. When the server's answer
+    is lost on its way, the account may be there: it is signed in to then.
 
     Raises HandleTaken, NameNotAllowed, PasswordNotAllowed, CodeInvalid, RegistrationClosed; and what `connect` raises.
     """
@@ -202,7 +203,7 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
         async with asyncio.timeout(deadline - time.monotonic()):
             while True:
                 try:
-                    return await sign_in(transport, wish)
+                    return await sign_in(transport, wish, again=last is not None)
                 except MadangError as error:
                     if not is_passing(error) or _is_long(error, deadline):
                         raise
