@@ -310,3 +310,16 @@ async def test_an_answer_to_a_registration_that_is_lost(
                 assert mina.me.handle == "mina"
                 assert [user.handle for user in await mina.users()] == ["mina"]
     assert cuts == 2
+
+
+async def test_a_bot_that_may_send_alone_finds_the_channel_of_a_name(server: Restartable) -> None:
+    async with person(server, "mina") as mina:
+        await mina.create_channel("alarms")
+        bot = await mina.create_bot("beeper")
+        await mina.add_member("alarms", bot)
+        made = await mina.create_bot_token(bot, Scope.SEND)
+        async with madang.connect(server.target, token=made.token, live=False) as beeper:
+            await beeper.send("alarms", "beep")
+            with pytest.raises(madang.ScopeMissing):
+                await beeper.history("alarms")
+        assert await stored_texts(mina, "alarms") == ["beep"]
