@@ -212,3 +212,10 @@ async def test_of_a_running_server(server: ServerProcess, tmp_path: Path, tls: b
         other = Authority(tmp_path / "ca").issue("chat.example.org", "chat.example.org")
         ended = await madang("doctor", *line[:4], "--tls-cert", other.cert, "--tls-key", other.key)
         assert "WARN port" in ended.out
+
+
+def test_it_leaves_nothing_beside_what_it_reads(data: Path, examined: Run) -> None:
+    before = sorted(path.name for path in data.iterdir())
+    code, _ = examined("--data", data)
+    assert code == 0
+    assert sorted(path.name for path in data.iterdir()) == before
