@@ -90,6 +90,8 @@ def _greeting(node: Node, invite: str | None) -> str:
     how = " with TLS" if node.fingerprint else ""
     lines = [f"madang: listening on {node.listen}{how}, data in {node.settings.data}"]
     lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
+    if node.metrics is not None:
+        lines.append(f"        metrics on http://{node.metrics}/metrics")
     if node.fingerprint:
         lines.append(f"        certificate (SHA-256): {node.fingerprint}")
     server = _how_to_connect(node)

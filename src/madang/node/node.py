@@ -13,6 +13,8 @@ from madang.bus.local import LocalBus
 from madang.core.errors import MadangError, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes
+from madang.node import metrics
+from madang.node.exporter import Exporter
 from madang.node.listeners import Listener, new_server
 from madang.node.settings import Address, Settings
 from madang.node.tls import Certificates, TlsFiles
@@ -22,6 +24,7 @@ from madang.rpc.classic.addresses import Place
 from madang.rpc.classic.gateway import Gateway, Services
 from madang.rpc.classic.interceptor import ClassicInterceptor
 from madang.rpc.classic.ports import Ports
+from madang.rpc.counting import CallCounts
 from madang.rpc.heartbeat import HeartbeatServicer
 from madang.rpc.interceptor import ContractInterceptor
 from madang.rpc.lobby import LobbyServicer
@@ -37,7 +40,7 @@ from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
-from madang.storage import accounts
+from madang.storage import accounts, migrate
 from madang.storage.store import Store, open_store
 from madang.v1 import channel_service_pb2
 from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
@@ -83,6 +86,10 @@ class Node:
         self._bus = LocalBus()
         self._streams = Streams(self._bus)
         self._hub = Hub(self._bus, settings.pace)
+        self._calls = CallCounts()
+        self._stopping = False
+        self.metrics: Address | None = None
+        """Where the metrics are, with the port that it really has."""
 
     @property
     def listen(self) -> Address:
@@ -111,6 +118,7 @@ class Node:
 
     async def stop(self) -> None:
         """Shut down in order: no new sends, streams told to come back, calls under way finished, everything stored."""
+        self._stopping = True
         draining = ServerDraining(retry_after=COME_BACK_AFTER)
         for listener in self._listeners:
             await listener.drain()
@@ -154,6 +162,8 @@ class Node:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
+        if settings.metrics is not None:
+            self.metrics = await self._export(settings.metrics)
         erasing = asyncio.create_task(_once(self._front.deletion.go_on), name="madang-erase")
         self._stack.push_async_callback(_cancel, erasing)
         for name, action, interval in self._chores():
@@ -221,11 +231,31 @@ class Node:
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
     def _listener(self, contract: Contract) -> Listener:
-        ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies)
+        ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies, self._calls)
         listener = Listener(self.settings, [ours, ClassicInterceptor()], self._certificates)
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)
         return listener
+
+    async def _export(self, address: Address) -> Address:
+        """Show the metrics to whoever asks there."""
+        sources = metrics.Sources(
+            self.settings,
+            version("madang"),
+            migrate.HEAD,
+            self._store,
+            self._hub,
+            self._agent,
+            self._front.credentials,
+            self._heartbeat,
+            self._calls,
+        )
+        exporter = Exporter(metrics.registry(sources), lambda: not self._stopping)
+        where = await exporter.start(address)
+        self._stack.push_async_callback(exporter.stop)
+        if not where.is_loopback:
+            _log.warning("metrics are plain HTTP at %s: whoever reaches that address reads them", where)
+        return where
 
     def _add(self, name: str, listener: Listener, contract: Contract) -> None:
         match name:
@@ -238,7 +268,9 @@ class Node:
                 )
                 listener.serves("madang.v1.LobbyService")
             case "channel":
-                channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract, self._limiter)
+                channel = ChannelServicer(
+                    self._channel, self._heartbeat, self._streams, contract, self._limiter, self._calls
+                )
                 add_ChannelServiceServicer_to_server(channel, listener.grpc)
                 listener.serves("madang.v1.ChannelService")
 

@@ -23,6 +23,7 @@ from madang.core.hosts import limit_key
 from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, MAX_SECONDS_BEFORE_SIGN_IN
 from madang.core.models import Actor, Session
 from madang.rpc.address import Network, address_of
+from madang.rpc.counting import CallCounts
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
 from madang.services.agent import AgentService
@@ -76,12 +77,19 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
     """One for each listener. Other services (health, reflection, classic) pass through untouched."""
 
     def __init__(
-        self, agent: AgentService, contract: Contract, limiter: Limiter, trusted_proxies: Sequence[Network] = ()
+        self,
+        agent: AgentService,
+        contract: Contract,
+        limiter: Limiter,
+        trusted_proxies: Sequence[Network] = (),
+        counts: CallCounts | None = None,
     ) -> None:
+        """`counts`: where calls are counted; a node has one for all of its listeners."""
         self._agent = agent
         self._contract = contract
         self._limiter = limiter
         self._trusted_proxies = trusted_proxies
+        self._counts = counts or CallCounts()
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -101,6 +109,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             try:
                 await self._authenticate(handler_call_details.invocation_metadata)
             except MadangError as error:
+                self._counts.turned_away(method.removeprefix(PREFIX), error)
                 return _refusing(error)
         return wrapped
 
@@ -147,6 +156,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                 with limiter.stream(session, limit_key(address)) if streams else limiter.under_way(session):
                     return await call(request, context)
             except MadangError as error:
+                self._counts.refused(name, error)
                 if isinstance(error, Internal):
                     _log.error("%s failed", method, exc_info=error.__cause__ or error)
                 await abort(context, error)
@@ -160,7 +170,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                     _log.exception("%s failed", method)
                 await abort(context, Internal())
 
-        return guarded
+        return self._counts.counted(name, guarded, streams=streams)
 
     def _check(self, request: object) -> None:
         if isinstance(request, _TooLarge):

@@ -36,6 +36,8 @@ class Store:
     def __init__(self, database: Database, writer: Writer, store_id: str, lock: DirectoryLock) -> None:
         self.store_id = store_id
         self.append = writer.append
+        self.writer = writer
+        self.database = database
         self._database = database
         self._writer = writer
         self._lock = lock

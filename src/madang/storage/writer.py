@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from madang.core.counting import SIZES, Histogram
 from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
 from madang.core.events import Event
-from madang.core.models import Draft, Message
+from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
 from madang.storage.errors import NotUnique
 from madang.storage.transaction import Transaction
@@ -84,6 +86,19 @@ class Writer:
         self._news = asyncio.Event()
         self._closing = False
         self._failing = False
+        self.commit_seconds = Histogram()
+        """How long commits took."""
+        self.group_size = Histogram(SIZES)
+        """How many drafts and operations went into one."""
+        self.stored = 0
+        """How many messages, and changes that are told as messages, were stored."""
+        self.failures = 0
+        """How many commits failed."""
+
+    @property
+    def waiting(self) -> int:
+        """The weight of what waits for its commit; see MAX_WAITING."""
+        return self._weight
 
     async def run(self, operation: Operation[T]) -> T:
         """Run the operation in the next commit; return when that is on disk.
@@ -149,6 +164,7 @@ class Writer:
         return group
 
     async def _commit(self, group: list[_Waiting]) -> None:
+        began = time.perf_counter()
         try:
             try:
                 events, outcomes = await self._database.write(partial(self._store, group, False))
@@ -160,12 +176,16 @@ class Writer:
         if self._failing:
             self._failing = False
             _log.warning("the store can be written again")
+        self.commit_seconds.observe(time.perf_counter() - began)
+        self.group_size.observe(sum(len(waiting.drafts) or 1 for waiting in group))
+        self.stored += sum(len(event.messages) for event in events if isinstance(event, Changes))
         self._committed(events)
         for waiting, outcome in zip(group, outcomes, strict=True):
             _settle(waiting.future, outcome)
 
     def _fail(self, group: list[_Waiting], error: Exception) -> None:
         """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
+        self.failures += 1
         if not self._failing:
             self._failing = True
             _log.error("the store cannot be written: %s", error, exc_info=not isinstance(error, MadangError))

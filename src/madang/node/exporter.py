@@ -1,0 +1,87 @@
+"""Plain HTTP for machines: `GET /metrics` for Prometheus, `GET /ready` for load balancers. Nothing else.
+
+It lives in the event loop of the server, so it answers slowly when the server is slow; that is worth knowing, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from madang.node.listeners import ListenError
+from madang.node.settings import Address
+
+MAX_HEAD = 8 * 1024
+"""How long a request may be, bytes."""
+PATIENCE = 5.0
+"""How long a request, or its answer, may take, seconds."""
+
+_PLAIN = "text/plain; charset=utf-8"
+
+
+class Exporter:
+    """Answers one request for each connection."""
+
+    def __init__(self, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
+        """`is_ready`: whether new clients may be sent here."""
+        self._registry = registry
+        self._is_ready = is_ready
+        self._server: asyncio.Server | None = None
+
+    async def start(self, address: Address) -> Address:
+        """Listen; the address with the port that it really has. Raises ListenError."""
+        try:
+            self._server = await asyncio.start_server(self._serve, address.host, address.port, limit=MAX_HEAD)
+        except OSError as error:
+            raise ListenError(address, (error.strerror or str(error)).lower()) from error
+        return Address(address.host, self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Listen no more. Answers that are under way end by themselves, soon."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                writer.write(self._answer(head))
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            pass  # whoever asks like that gets no answer
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def _answer(self, head: str) -> bytes:
+        request, *lines = head.split("\r\n")
+        method, _, rest = request.partition(" ")
+        path = rest.partition(" ")[0].partition("?")[0]
+        if path == "/metrics" and method in ("GET", "HEAD"):
+            encode, kind = choose_encoder(_header(lines, "accept"))
+            return _response("200 OK", kind, encode(self._registry), method)
+        if path == "/ready" and method in ("GET", "HEAD"):
+            ready = self._is_ready()
+            status, text = ("200 OK", b"ready\n") if ready else ("503 Service Unavailable", b"not ready\n")
+            return _response(status, _PLAIN, text, method)
+        if path in ("/metrics", "/ready"):
+            return _response("405 Method Not Allowed", _PLAIN, b"GET alone\n", method)
+        return _response("404 Not Found", _PLAIN, b"/metrics and /ready are here\n", method)
+
+
+def _header(lines: list[str], name: str) -> str:
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip().lower() == name:
+            return value.strip()
+    return ""
+
+
+def _response(status: str, kind: str, body: bytes, method: str) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + (b"" if method == "HEAD" else body)
