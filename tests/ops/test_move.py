@@ -20,9 +20,8 @@ from parts.postgres import Postgres
 
 import madang as sdk
 from madang.core.models import ChannelKind
-from madang.node import node
 from madang.ops import move as moving
-from madang.ops.move import MoveError, Moved, move
+from madang.ops.move import Moved, MoveError, move
 from madang.ops.tables import TABLES, in_batches
 from madang.storage.lock import DirectoryLock
 from madang.storage.schema import metadata
