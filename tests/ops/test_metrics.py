@@ -184,6 +184,7 @@ async def test_nothing_else_is_answered() -> None:
         assert (await get(server.metrics, "/metrics", "POST"))[0] == "HTTP/1.1 405 Method Not Allowed"
         assert await get(server.metrics, "/metrics", "HEAD") == ("HTTP/1.1 200 OK", "")
         assert await get(server.metrics, "/ready") == ("HTTP/1.1 200 OK", "ready\n")
+        assert await get(server.metrics, "/live") == ("HTTP/1.1 200 OK", "alive\n")
         assert await ask(server.metrics, "x" * 10_000 + "\r\n\r\n") == ("", "")
         assert (await ask(server.metrics, "\r\n\r\n"))[0] == "HTTP/1.1 404 Not Found"
         assert (await get(server.metrics, "/metrics?name[]=madang_streams"))[0] == "HTTP/1.1 200 OK"

@@ -1,4 +1,4 @@
-"""Plain HTTP for machines: `GET /metrics` for Prometheus, `GET /ready` for load balancers. Nothing else.
+"""Plain HTTP for machines: `/metrics` for Prometheus, `/ready` for load balancers, `/live` for what restarts processes.
 
 It lives in the event loop of the server, so it answers slowly when the server is slow; that is worth knowing, too.
 """
@@ -14,6 +14,8 @@ from prometheus_client.exposition import choose_encoder
 
 from madang.node.listeners import ListenError
 from madang.node.settings import Address
+
+PATHS = ("/metrics", "/ready", "/live")
 
 MAX_HEAD = 8 * 1024
 """How long a request may be, bytes."""
@@ -62,16 +64,16 @@ class Exporter:
         request, *lines = head.split("\r\n")
         method, _, rest = request.partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
-        if path == "/metrics" and method in ("GET", "HEAD"):
+        if path not in PATHS:
+            return _response("404 Not Found", _PLAIN, f"here are {', '.join(PATHS)}\n".encode(), method)
+        if method not in ("GET", "HEAD"):
+            return _response("405 Method Not Allowed", _PLAIN, b"GET alone\n", method)
+        if path == "/metrics":
             encode, kind = choose_encoder(_header(lines, "accept"))
             return _response("200 OK", kind, encode(self._registry), method)
-        if path == "/ready" and method in ("GET", "HEAD"):
-            ready = self._is_ready()
-            status, text = ("200 OK", b"ready\n") if ready else ("503 Service Unavailable", b"not ready\n")
-            return _response(status, _PLAIN, text, method)
-        if path in ("/metrics", "/ready"):
-            return _response("405 Method Not Allowed", _PLAIN, b"GET alone\n", method)
-        return _response("404 Not Found", _PLAIN, b"/metrics and /ready are here\n", method)
+        if path == "/ready" and not self._is_ready():
+            return _response("503 Service Unavailable", _PLAIN, b"not ready\n", method)
+        return _response("200 OK", _PLAIN, b"ready\n" if path == "/ready" else b"alive\n", method)
 
 
 def _header(lines: list[str], name: str) -> str:

@@ -149,7 +149,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("drain", SECONDS, "how long a shutdown waits for calls under way"),
     Setting("keepalive", SECONDS, "how often a silent connection is asked whether it still lives"),
     Setting("keepalive_timeout", SECONDS, "how long its answer may take; then it ends"),
-    Setting("metrics", ADDRESS, "where to answer GET /metrics and GET /ready, by plain HTTP, to whoever asks", "off"),
+    Setting("metrics", ADDRESS, "where to answer /metrics, /ready and /live by plain HTTP, to whoever asks", "off"),
     Setting("log_format", LOG_FORMAT, "how the log looks: lines for people, or a JSON object a line"),
     Setting("verbose", SWITCH, "log more"),
 )
