@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support import Clock, opened
+from parts.postgres import Databases
+from support import Clock, Where, opened
 
 from madang.core.events import Event
 from madang.storage import directory, memberships
@@ -30,14 +31,22 @@ def groups() -> list[list[Event]]:
     return []
 
 
-@pytest.fixture(params=["sqlite"])
-def open_again(request: pytest.FixtureRequest, tmp_path: Path, groups: list[list[Event]], clock: Clock) -> Open:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def where(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
+    """Where the test's store is, in each of the dialects."""
+    if request.param == "sqlite":
+        return tmp_path / "data"
+    databases: Databases = request.getfixturevalue("databases")
+    return await databases.migrated()
+
+
+@pytest.fixture
+def open_again(where: Where, groups: list[list[Event]], clock: Clock) -> Open:
     """Opens the test's store, as often as it is closed."""
-    assert request.param == "sqlite"
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Store]:
-        async with opened(tmp_path / "data", groups.append, clock) as made:
+        async with opened(where, groups.append, clock) as made:
             yield made
 
     return opening

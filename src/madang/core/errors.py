@@ -350,10 +350,10 @@ class Unavailable(MadangError):
 
 
 class StorageUnavailable(Unavailable):
-    """The store could not write or read; nothing was stored."""
+    """The store could not write or read. `problem` says so too when nobody knows whether something was stored."""
 
     reason = "STORAGE_UNAVAILABLE"
-    text = "nothing was stored: {problem}"
+    text = "{problem}"
 
 
 class ServerDraining(Unavailable):

@@ -67,6 +67,14 @@ class TextsErased:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadKnown:
+    """A channel goes at least as far as this sequence: whoever is behind has missed something, and asks the store."""
+
+    channel_id: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class TypingStarted:
     """A user is writing in a channel."""
 
@@ -100,6 +108,7 @@ Event = (
     | ServerRoleChanged
     | BotLimitsChanged
     | TextsErased
+    | HeadKnown
 )
 """What a transaction leaves for the others to know."""
 
@@ -112,6 +121,7 @@ BusEvent = (
     | ServerRoleChanged
     | BotLimitsChanged
     | TextsErased
+    | HeadKnown
     | TypingStarted
     | PresenceChanged
 )

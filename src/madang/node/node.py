@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from pathlib import Path
 
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError, ServerDraining
@@ -41,7 +42,7 @@ from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
 from madang.storage import accounts, migrate
-from madang.storage.store import Store, open_store
+from madang.storage.store import SharedDatabase, Store, open_store
 from madang.v1 import channel_service_pb2
 from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
 from madang.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_server
@@ -142,7 +143,10 @@ class Node:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
-        self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
+        where: Path | SharedDatabase = settings.data
+        if settings.database is not None:
+            where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
+        self._store = store = await open_store(where, posting.append, self._committed, now, self._hub.is_behind)
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(_finish, writer)

@@ -18,6 +18,7 @@ from madang.bus.base import Bus
 from madang.core.errors import MadangError
 from madang.core.events import (
     ChannelChanged,
+    HeadKnown,
     MembershipChanged,
     ReadMarkMoved,
     TextsErased,
@@ -265,6 +266,7 @@ class Hub:
         bus.subscribe(ReadMarkMoved, self._on_read_mark)
         bus.subscribe(UserChanged, self._on_user)
         bus.subscribe(TextsErased, self._on_erased)
+        bus.subscribe(HeadKnown, self._on_head)
 
     def use(self, store: Store) -> None:
         """Read from this store whatever the rings do not hold."""
@@ -406,6 +408,9 @@ class Hub:
         ring = self.rings.get(event.channel_id)
         if ring is not None:
             ring.forget()
+
+    def _on_head(self, event: HeadKnown) -> None:
+        self.advance({event.channel_id: event.sequence})
 
     def _on_user(self, event: UserChanged) -> None:
         for cursor in self._all_cursors():

@@ -16,6 +16,7 @@ from madang.storage.transaction import Transaction
 
 def enter(transaction: Transaction, channel: Channel, user_id: int, role: ChannelRole | None = None) -> Member:
     """Make the user a member; the channel is told, and the user's open streams begin with it."""
+    transaction.lock_channels([channel.channel_id])
     member = memberships.add(transaction, channel.channel_id, user_id, role)
     message = posting.record(transaction, channel, user_id, Content.MEMBER_JOINED)
     transaction.events.append(MembershipChanged(channel.channel_id, user_id, True, message.sequence))
@@ -32,6 +33,7 @@ def end(
     keep_role: bool = False,
 ) -> None:
     """Make a member a stranger; the channel is told, and the user's open streams show no more of it."""
+    transaction.lock_channels([channel.channel_id])
     memberships.remove(transaction, channel.channel_id, user_id, keep_role)
     message = posting.record(transaction, channel, author_id, content, text)
     transaction.events.append(MembershipChanged(channel.channel_id, user_id, False, message.sequence))
@@ -102,6 +104,7 @@ def depart(transaction: Transaction, user_id: int, channel_id: int) -> None:
 
 def give_role(transaction: Transaction, channel: Channel, user_id: int, author_id: int, role: ChannelRole) -> Member:
     """Give a member a role; the channel is told."""
+    transaction.lock_channels([channel.channel_id])
     member = memberships.change(transaction, channel.channel_id, user_id, role=role.value)
     posting.record(transaction, channel, author_id, Content.ROLE_CHANGED, f"{user_id} {role.value}")
     return member

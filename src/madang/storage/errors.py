@@ -30,21 +30,22 @@ class StoreLocked(StoreError):
 
 
 class StoreForeign(StoreError):
-    """The data file is not one of ours."""
+    """The data file, or the database, is not one of ours."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, path: Path | str, problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{self.path} is not a data file of Madang: {self.problem}; nothing was changed in it"
+        kind = "data file" if isinstance(self.path, Path) else "database"
+        return f"{self.path} is not a {kind} of Madang: {self.problem}; nothing was changed in it"
 
 
 class StoreNewer(StoreError):
-    """The data file was written by a newer version."""
+    """The data file, or the database, was written by a newer version."""
 
-    def __init__(self, path: Path, revision: str, known: str) -> None:
+    def __init__(self, path: Path | str, revision: str, known: str) -> None:
         super().__init__(path, revision, known)
         self.path = path
         self.revision = revision
@@ -58,9 +59,9 @@ class StoreNewer(StoreError):
 
 
 class StoreUnusable(StoreError):
-    """The directory or the file cannot be used: permissions, a full disk."""
+    """The directory, the file or the database cannot be used: permissions, a full disk, no server there."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, path: Path | str, problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
         self.problem = problem

@@ -1,14 +1,16 @@
-"""Bring a data file to this version's schema, or say why that cannot be. A copy is put aside before it is changed."""
+"""Bring a store to this version's schema, or say why that cannot be. Of a data file a copy is put aside before."""
 
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from madang.storage.errors import StoreForeign, StoreNewer
+from madang.storage.schema import store_info
 
 HEAD = "0002"
 """The revision that this version's schema has; a test holds it to the newest migration."""
@@ -61,6 +63,11 @@ def copy_aside(path: Path, revision: str) -> Path:
     return target
 
 
+def load() -> None:
+    """Import what migrating needs: it takes a while."""
+    from alembic import command  # noqa: F401
+
+
 def upgrade(connection: sa.Connection, now: int) -> None:
     """Run the migrations that are missing, in the connection's transaction. `now`: microseconds."""
     from alembic import command
@@ -72,3 +79,18 @@ def upgrade(connection: sa.Connection, now: int) -> None:
     config.attributes["connection"] = connection
     config.attributes["now"] = now
     command.upgrade(config, "head")
+
+
+def store_id(connection: sa.Connection) -> str | None:
+    """The store's name; None when it has none yet."""
+    found: str | None = connection.execute(sa.select(store_info.c.value).where(store_info.c.key == "store_id")).scalar()
+    return found
+
+
+def name_store(connection: sa.Connection) -> str:
+    """The store's name, given now if it has none."""
+    found = store_id(connection)
+    if found is None:
+        found = str(uuid.uuid4())
+        connection.execute(sa.insert(store_info).values(key="store_id", value=found))
+    return found

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from madang.core.counting import SIZES, Histogram
-from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
+from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining, StorageUnavailable
 from madang.core.events import Event
 from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
 from madang.storage.errors import NotUnique
+from madang.storage.locks import Locks, OutOfOrder
 from madang.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ MAX_WAITING = 64 * 1024 * 1024
 GATHER = 0.006
 """How far apart commits begin, seconds, while the fan-out is behind: what was stored earlier would not be read earlier,
 and a few large commits cost less than many small ones."""
+
+TRIES = 10
+"""How often a group is run at most, because of what was found under way: a repeat, channels that were not free."""
 
 DRAFT_WEIGHT = 200
 OPERATION_WEIGHT = 4_000
@@ -70,12 +74,15 @@ class Writer:
         committed: Callable[[list[Event]], None],
         clock: Callable[[], int],
         unhurried: Callable[[], bool],
+        recovered: Callable[[], None],
     ) -> None:
         """`committed` is told of the events right after their commit, in order, before anyone is answered.
 
-        `unhurried` says whether what is stored now would have to wait for its readers anyway.
+        `unhurried` says whether what is stored now would have to wait for its readers anyway. `recovered` is called
+        when something could be stored after something could not: some of that may be stored, and nobody was told.
         """
         self._database = database
+        self._recovered = recovered
         self._append = append
         self._committed = committed
         self._clock = clock
@@ -154,10 +161,15 @@ class Writer:
             await asyncio.sleep(rest)
 
     def _take(self) -> list[_Waiting]:
-        """The next group: from the front of the queue, at least one, at most what may go into a commit."""
+        """The next group: from the front of the queue, at least one, at most what may go into a commit.
+
+        Where others write too, it is either drafts or operations: their locks are of different kinds.
+        """
         group: list[_Waiting] = []
         weight = 0
         while self._queue and (not group or weight + self._queue[0].weight <= MAX_GROUP):
+            if self._database.shared and group and (group[0].operation is None) != (self._queue[0].operation is None):
+                break
             weight += self._queue[0].weight
             group.append(self._queue.popleft())
         self._weight -= weight
@@ -166,22 +178,32 @@ class Writer:
     async def _commit(self, group: list[_Waiting]) -> None:
         began = time.perf_counter()
         try:
-            try:
-                events, outcomes = await self._database.write(partial(self._store, group, False))
-            except NotUnique:
-                events, outcomes = await self._database.write(partial(self._store, group, True))
+            events, outcomes = await self._write(group)
         except Exception as error:
             self._fail(group, error)
             return
-        if self._failing:
-            self._failing = False
-            _log.warning("the store can be written again")
+        recovered, self._failing = self._failing, False
         self.commit_seconds.observe(time.perf_counter() - began)
         self.group_size.observe(sum(len(waiting.drafts) or 1 for waiting in group))
         self.stored += sum(len(event.messages) for event in events if isinstance(event, Changes))
         self._committed(events)
         for waiting, outcome in zip(group, outcomes, strict=True):
             _settle(waiting.future, outcome)
+        if recovered:
+            _log.warning("the store can be written again")
+            self._recovered()
+
+    async def _write(self, group: list[_Waiting]) -> tuple[list[Event], list[Any]]:
+        careful = False
+        first: frozenset[int] = frozenset()
+        for _ in range(TRIES):
+            try:
+                return await self._database.write(partial(self._store, group, careful, first))
+            except NotUnique:  # careful already: another node has stored the same key since
+                careful = True
+            except OutOfOrder as error:
+                first = error.channel_ids
+        raise StorageUnavailable(problem="nothing was stored: too many others write the same; try again")
 
     def _fail(self, group: list[_Waiting], error: Exception) -> None:
         """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
@@ -197,9 +219,18 @@ class Writer:
         for waiting in (*group, *behind):
             _settle(waiting.future, failure)
 
-    def _store(self, group: list[_Waiting], careful: bool, connection: sa.Connection) -> tuple[list[Event], list[Any]]:
-        """Runs in the writer's thread: everything of one group, in one transaction, in its order."""
+    def _store(
+        self, group: list[_Waiting], careful: bool, first: frozenset[int], connection: sa.Connection
+    ) -> tuple[list[Event], list[Any]]:
+        """Runs where the database runs it: everything of one group, in one transaction, in its order. `first`: the
+        channels to lock before all else.
+        """
         transaction = Transaction(connection, self._clock(), careful)
+        if self._database.shared:
+            transaction.locks = locks = Locks(connection)
+            if group[0].operation is not None:
+                locks.queue()
+            locks.channels(first)
         outcomes: list[Any] = []
         drafts: list[Draft] = []
         sizes: list[int] = []
@@ -230,13 +261,16 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
     A database that fails, fails everyone: the transaction cannot be trusted any more.
     """
     before = len(transaction.events)
+    held = transaction.locks.held if transaction.locks is not None else frozenset()
     try:
         with transaction.connection.begin_nested():
             return operation(transaction)
-    except DBAPIError:
+    except (DBAPIError, OutOfOrder):
         raise
     except Exception as error:
         del transaction.events[before:]
+        if transaction.locks is not None:
+            transaction.locks.held = held
         return error
 
 

