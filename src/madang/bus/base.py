@@ -22,6 +22,10 @@ class Bus(Protocol):
         """Send an event on its way. Never waits, never raises. Handlers on this node are called before it returns."""
         ...
 
+    def deliver(self, event: BusEvent) -> None:
+        """Call the handlers on this node alone: for what every node finds out by itself."""
+        ...
+
     def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
         """Call the handler for every event of the type, in the event loop. Handlers are short and do not raise."""
         ...
@@ -37,6 +41,11 @@ class Bus(Protocol):
     async def settled(self) -> None:
         """Return when every `watch` until now is in force: what is committed after that is heard of. Returns at once
         while the bus is away: then everything is held against the store, see `is_connected`."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be other nodes at all."""
         ...
 
     @property

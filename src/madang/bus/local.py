@@ -20,13 +20,15 @@ class LocalBus:
     def __init__(self) -> None:
         self._handlers: defaultdict[type[object], list[Callable[[Any], None]]] = defaultdict(list)
 
-    def publish(self, event: BusEvent) -> None:
+    def deliver(self, event: BusEvent) -> None:
         """Call the event's handlers."""
         for handler in self._handlers[type(event)]:
             try:
                 handler(event)
             except Exception:  # whoever publishes is not to suffer for it; what is missed is healed from the store
                 _log.exception("a handler of %s failed", type(event).__name__)
+
+    publish = deliver
 
     def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
         """Call the handler for every event of the type."""
@@ -45,6 +47,11 @@ class LocalBus:
     def is_connected(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def is_shared(self) -> bool:
+        """There is one node."""
+        return False
 
     def on_return(self, handler: Callable[[], None]) -> None:
         """It is never away."""

@@ -23,8 +23,6 @@ MAX_PENDING_CALLS = 20_000
 """How many calls may wait to be looked at. gRPC's own default is 1,000: less than a crowd that comes back at once."""
 HANDSHAKE_SECONDS = 10.0
 """How long a connection may take to say what it wants: TLS and the beginning of HTTP/2."""
-IDLE_SECONDS = 600.0
-"""After how long without a call a connection is closed; whoever calls again connects again."""
 PING_INTERVAL = 5.0
 """How often a client may ping while it has nothing to say, seconds; see MAX_PING_STRIKES."""
 MAX_PING_STRIKES = 2
@@ -118,7 +116,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", round(PING_INTERVAL * 1000)),
         ("grpc.http2.max_ping_strikes", MAX_PING_STRIKES),
         ("grpc.server_handshake_timeout_ms", round(HANDSHAKE_SECONDS * 1000)),
-        ("grpc.max_connection_idle_ms", round(IDLE_SECONDS * 1000)),
     ]
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 
+from madang.bus.errors import BusError
 from madang.core.errors import MadangError
 from madang.core.hosts import is_wildcard
 from madang.node import logs, tuning
@@ -34,7 +35,7 @@ def serve(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
-    except (StoreError, ListenError, CertificateError) as error:
+    except (StoreError, BusError, ListenError, CertificateError) as error:
         print(f"madang: {error}", file=sys.stderr)
         return 1
     return 0

@@ -10,7 +10,10 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
+from madang.bus.base import Bus
+from madang.bus.link import NatsOptions
 from madang.bus.local import LocalBus
+from madang.bus.nats import NatsBus
 from madang.core.errors import MadangError, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes
@@ -84,7 +87,8 @@ class Node:
         self._places: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
         self._classic: Gateway | None = None
-        self._bus = LocalBus()
+        self._nats = NatsBus(_nats_options(settings)) if settings.bus else None
+        self._bus: Bus = self._nats or LocalBus()
         self._streams = Streams(self._bus)
         self._hub = Hub(self._bus, settings.pace)
         self._calls = CallCounts()
@@ -105,7 +109,7 @@ class Node:
     async def start(self) -> None:
         """Open the store, start the services, listen. Nothing stays open when it fails.
 
-        Raises StoreError, ListenError, CertificateError.
+        Raises StoreError, BusError, ListenError, CertificateError.
         """
         try:
             await self._start()
@@ -143,6 +147,9 @@ class Node:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+        if self._nats is not None:
+            self._stack.push_async_callback(self._nats.close)
+            await self._nats.start(settings.wait)
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
@@ -305,6 +312,18 @@ class Node:
 
     async def _expire(self) -> None:
         self._heartbeat.expire()
+
+
+def _nats_options(settings: Settings) -> NatsOptions:
+    return NatsOptions(
+        settings.bus,
+        settings.cluster,
+        settings.name,
+        settings.bus_credentials,
+        settings.bus_ca,
+        settings.bus_cert,
+        settings.bus_key,
+    )
 
 
 async def _once(action: Callable[[], Awaitable[None]]) -> None:

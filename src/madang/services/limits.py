@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from madang.bus.base import Bus
 from madang.core.budget import SECOND, Allowances, Buckets, Rate
@@ -208,28 +208,16 @@ class Limiter:
             if not calls[session_id]:
                 del calls[session_id]
 
-    @contextmanager
-    def stream(self, session: Session, address: Hashable) -> Iterator[None]:
+    def stream(self, session: Session, address: Hashable) -> AbstractContextManager[None]:
         """Around a stream. Raises LimitReached."""
         if self.limits is None:
-            yield
-            return
-        rows = (
-            (("session", session.session_id), "open streams of a session", self.limits.streams_per_session),
-            (("address", address), "open streams from your address", self.limits.streams_per_address),
-        )
-        for key, what, limit in rows:
-            if self._streams[key] >= limit:
-                raise LimitReached(what=what, limit=limit)
-        for key, _, _ in rows:
-            self._streams[key] += 1
-        try:
-            yield
-        finally:
-            for key, _, _ in rows:
-                self._streams[key] -= 1
-                if not self._streams[key]:
-                    del self._streams[key]
+            return _UNLIMITED
+        of_session, of_address = ("session", session.session_id), ("address", address)
+        if self._streams[of_session] >= self.limits.streams_per_session:
+            raise LimitReached(what="open streams of a session", limit=self.limits.streams_per_session)
+        if self._streams[of_address] >= self.limits.streams_per_address:
+            raise LimitReached(what="open streams from your address", limit=self.limits.streams_per_address)
+        return _Counted(self._streams, of_session, of_address)
 
     async def _know(self, user_id: int) -> None:
         """Look a bot's rate up, once."""
@@ -257,3 +245,26 @@ def _take(buckets: Buckets, key: Hashable, now: int, cost: int, what: str) -> No
     if wait:
         raise rate_limited(what, wait)
     buckets.take(key, now, cost)
+
+
+class _Counted(AbstractContextManager[None]):
+    """Counts something under some keys while it lasts. A class, not a generator: every open stream has one."""
+
+    __slots__ = ("_counts", "_keys")
+
+    def __init__(self, counts: Counter[tuple[str, Hashable]], *keys: tuple[str, Hashable]) -> None:
+        self._counts = counts
+        self._keys = keys
+
+    def __enter__(self) -> None:
+        for key in self._keys:
+            self._counts[key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        for key in self._keys:
+            self._counts[key] -= 1
+            if not self._counts[key]:
+                del self._counts[key]
+
+
+_UNLIMITED = nullcontext()

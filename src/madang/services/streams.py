@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from madang.bus.base import Bus
 from madang.core.errors import MadangError, SessionRevoked
@@ -21,19 +21,11 @@ class Streams:
         self._draining: MadangError | None = None
         bus.subscribe(SessionEnded, self._on_session_ended)
 
-    @contextmanager
-    def open(self, session_id: int, end: End) -> Iterator[None]:
-        """While this lasts, `end` is called when the session ends. Raises what the server drains with, if it does."""
-        if self._draining is not None:
-            raise self._draining
-        ends = self._open.setdefault(session_id, [])
-        ends.append(end)
-        try:
-            yield
-        finally:
-            ends.remove(end)
-            if not ends:
-                self._open.pop(session_id, None)
+    def open(self, session_id: int, end: End) -> AbstractContextManager[None]:
+        """While this lasts, `end` is called when the session ends. Entering it raises what the server drains with, if
+        it does.
+        """
+        return _Open(self, session_id, end)
 
     def sessions(self) -> list[int]:
         """The ids of the sessions that have a stream open."""
@@ -46,6 +38,36 @@ class Streams:
             for end in list(ends):
                 end(error)
 
+    def add(self, session_id: int, end: End) -> None:
+        """See `open`."""
+        if self._draining is not None:
+            raise self._draining
+        self._open.setdefault(session_id, []).append(end)
+
+    def remove(self, session_id: int, end: End) -> None:
+        """It is open no more."""
+        ends = self._open[session_id]
+        ends.remove(end)
+        if not ends:
+            del self._open[session_id]
+
     def _on_session_ended(self, event: SessionEnded) -> None:
         for end in list(self._open.get(event.session_id, ())):
             end(SessionRevoked())
+
+
+class _Open(AbstractContextManager[None]):
+    """A class, not a generator: every open stream has one, all the time."""
+
+    __slots__ = ("_end", "_session_id", "_streams")
+
+    def __init__(self, streams: Streams, session_id: int, end: End) -> None:
+        self._streams = streams
+        self._session_id = session_id
+        self._end = end
+
+    def __enter__(self) -> None:
+        self._streams.add(self._session_id, self._end)
+
+    def __exit__(self, *_: object) -> None:
+        self._streams.remove(self._session_id, self._end)

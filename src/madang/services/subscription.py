@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -48,7 +47,7 @@ class Subscription:
         self._cursor = cursor
         self._wanted = wanted
         self._begun = False
-        self._beginning: deque[Beginning] = deque()
+        self._beginning: list[Beginning] = []  # the next one last
 
     def end(self, error: MadangError) -> None:
         """End the stream: `next` raises the error."""
@@ -91,6 +90,7 @@ class Subscription:
             beginning = self._begin_at(channel, member)
             self._beginning.append(beginning)
             cursor.watch(channel.channel_id, beginning.position)
+        self._beginning.reverse()
         # What is known already, at once: whoever made a ring may go before it has told the ring where the head is.
         self._hub.advance({channel.channel_id: channel.sequence for channel, _ in found})
         if fresh:
@@ -110,7 +110,7 @@ class Subscription:
         """The next of the responses that a stream begins with."""
         response = pb.SubscribeResponse()
         for _ in range(min(len(self._beginning), MAX_OPENED)):
-            channel, member, position, reset = self._beginning.popleft()
+            channel, member, position, reset = self._beginning.pop()
             _add_opened(response, channel, member, position)
             if reset:
                 response.resets.add(channel_id=channel.channel_id, position=position)
