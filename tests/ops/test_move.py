@@ -7,7 +7,7 @@ import shutil
 import signal
 import sqlite3
 import sys
-import time
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -15,35 +15,42 @@ from typing import Any
 
 import asyncpg
 import pytest
-from faults.process import environment, eventually
-from parts.postgres import Postgres
+from faults.process import ServerProcess, environment, eventually
+from parts.postgres import Databases, Postgres
 
 import madang as sdk
 from madang.core.models import ChannelKind
 from madang.ops import move as moving
+from madang.ops.backup import backup
 from madang.ops.move import Moved, MoveError, move
+from madang.ops.restore import restore
 from madang.ops.tables import TABLES, in_batches
+from madang.storage.errors import StoreUnusable
 from madang.storage.lock import DirectoryLock
 from madang.storage.schema import metadata
+from madang.storage.shared import open_database
 
-from .command import Ended, madang
+from .command import madang, run
 
 PASSWORD = "nine lives of a cat"  # noqa: S105
 NOW = 1_700_000_000_000_000
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as server:
-        yield server
+@pytest.fixture
+async def target(databases: Databases) -> str:
+    """An empty database."""
+    return await databases.new()
 
 
 @pytest.fixture
-def target(postgres: Postgres) -> str:
-    """An empty database."""
-    name = f"move_{time.monotonic_ns()}"
-    postgres.run(f"CREATE DATABASE {name}")
-    return postgres.url(name)
+def postgres() -> Iterator[Postgres]:
+    """A server that a test may restart."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 async def _live(target: str, invite: str) -> None:
@@ -210,10 +217,24 @@ async def begun(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return count
 
 
-@pytest.mark.parametrize("how", ["kill", "interrupt", "restart"])
-async def test_it_goes_on_where_it_stopped(
-    how: str, data: Path, target: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["kill", "interrupt"])
+async def test_it_goes_on_where_it_stopped(how: str, data: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, code = (signal.SIGKILL, -signal.SIGKILL) if how == "kill" else (signal.SIGINT, 130)
+    await _stopped_twice(data, target, monkeypatch, code, lambda process: process.send_signal(number))
+
+
+async def test_it_goes_on_after_a_restart_of_the_database(
+    data: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await _stopped_twice(
+        data, postgres.url("postgres"), monkeypatch, 1, lambda process: postgres.restart(immediate=True)
+    )
+
+
+async def _stopped_twice(
+    data: Path, target: str, monkeypatch: pytest.MonkeyPatch, code: int, stop: Callable[[Process], None]
+) -> None:
+    """It is broken off, and once more by `stop`, in a process that then ends with `code`; the third time ends well."""
     fill(data, 20_000)
     before = rows_here(data)
     first = await begun(data, target, monkeypatch)
@@ -230,15 +251,11 @@ async def test_it_goes_on_where_it_stopped(
             env=environment(),
         )
         await eventually(lambda: _waits(target), "it waits for the lock")
-        if how == "restart":
-            postgres.restart(immediate=True)
-        else:
-            process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGINT)
+        stop(process)
         out, err = await process.communicate()
-    expected = {"kill": -signal.SIGKILL, "interrupt": 130, "restart": 1}
-    assert process.returncode == expected[how], err.decode()
+    assert process.returncode == code, err.decode()
     assert b"Traceback" not in err
-    if how != "kill":
+    if code > 0:
         assert b"goes on where it stopped" in err
     assert b"going on with the move" in out
     with closing(sqlite3.connect(data)) as connection:
@@ -301,15 +318,13 @@ async def test_targets_that_are_something_else(data: Path, kept: Path, target: s
     await _refused(other, target, "another store")
 
 
-async def test_targets_that_are_not_there(data: Path, postgres: Postgres) -> None:
-    nowhere = postgres.url("nowhere").replace("postgres@", "postgres:hunter2@")
-    await _refused(data, nowhere, "nowhere", "goes on where it stopped")
-    await _refused(data, nowhere.replace(f":{postgres.port}", ":1"), "127.0.0.1:1/nowhere")
-    await _refused(data, "mysql://root:hunter2@localhost/x", "PostgreSQL")
-    await _refused(data, "nonsense hunter2", "PostgreSQL")
+async def test_targets_that_are_not_there(data: Path, databases: Databases) -> None:
+    nowhere = databases.url("nowhere").replace("@", ":hunter2@")
+    await _refused(data, nowhere, "nowhere", "make it first")
+    await _refused(data, "postgresql://x:hunter2@127.0.0.1:1/nowhere", "nowhere on 127.0.0.1:1")
 
 
-async def test_sources_that_cannot_move(data: Path, target: str, postgres: Postgres, tmp_path: Path) -> None:
+async def test_sources_that_cannot_move(data: Path, target: str, tmp_path: Path) -> None:
     await _refused(tmp_path / "empty" / "madang.db", target, "there is no data")
     assert not (tmp_path / "empty").exists()
     with DirectoryLock(data.parent):
@@ -330,19 +345,17 @@ async def test_two_at_once(data: Path, target: str) -> None:
         await _refused(data, target, "another move", "under way")
 
 
-async def test_a_move_is_not_made_twice(data: Path, target: str, postgres: Postgres) -> None:
+async def test_a_move_is_not_made_twice(data: Path, target: str, databases: Databases) -> None:
     await moved(data, target)
-    second = postgres.url("template1")
-    await _refused(data, second, "has moved to", "already")
+    await _refused(data, await databases.new(), "has moved to", "already")
 
 
 @pytest.mark.parametrize(
     "line", [("postgresql://x/y", "postgresql://x/y"), ("sqlite:///",), ("sqlite:///x",), ("sqlite:///x", "mysql://x")]
 )
-async def test_wrong_usage(line: tuple[str, ...]) -> None:
-    ended: Ended = await madang("move", *line)
-    assert ended.code == (2 if len(line) == 1 or line[0].startswith("postgresql") else 1)
-    assert ended.err.startswith("madang: ")
+def test_wrong_usage(line: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("move", *line) == 2
+    assert capsys.readouterr().err.startswith("madang: ")
 
 
 def test_batches_are_bounded() -> None:
@@ -350,3 +363,58 @@ def test_batches_are_bounded() -> None:
     assert [len(batch) for batch in in_batches(rows)] == [5, 4]
     assert [len(batch) for batch in in_batches([(number,) for number in range(5_001)])] == [5_000, 1]
     assert list(in_batches([])) == []
+
+
+async def test_no_server_starts_on_half_a_store(data: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(data, 20_000)
+    await begun(data, target, monkeypatch)
+    with pytest.raises(StoreUnusable, match="`madang move` again"):
+        await open_database(target, 2, 0, NOW)
+    async with sdk.Server(data.parent) as server:  # the data file is still what holds
+        assert server.target
+
+
+async def test_no_server_starts_on_what_has_moved(data: Path, target: str, tmp_path: Path) -> None:
+    await moved(data, target)
+    with pytest.raises(StoreUnusable, match="has moved to"):
+        await sdk.Server(data.parent).start()
+    backup(data.parent, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "restored")  # under another name
+    async with sdk.Server(tmp_path / "restored") as server:
+        assert server.target
+
+
+async def test_a_reader_goes_on_where_it_was(tmp_path: Path, target: str) -> None:
+    """From a server on SQLite to one on PostgreSQL: nothing is missed, and nothing comes twice."""
+    seen: list[str] = []
+
+    async def read(reader: sdk.Client) -> None:
+        async for event in reader.events():
+            assert not isinstance(event, sdk.ChannelReset)
+            if isinstance(event, sdk.MessageEvent) and event.message.text:
+                seen.append(event.message.text)
+
+    with ServerProcess(tmp_path / "data", tmp_path / "log") as server:
+        await server.start()
+        async with (
+            sdk.connect(server.target, handle="mina") as mina,
+            sdk.connect(server.target, handle="nari", live=False) as nari,
+        ):
+            reading = asyncio.create_task(read(mina))
+            for number in range(10):
+                await nari.send("lobby", str(number))
+            await eventually(lambda: len(seen) == 10, "what was said before has come")
+            await server.terminate(20)
+            under_way = asyncio.create_task(nari.send("lobby", "10"))  # waits in the outbox
+            ended = await madang("move", f"sqlite:///{server.data}", target)
+            assert ended.code == 0, ended.err
+            server.arguments = ["--database", target]
+            await server.start()
+            await under_way
+            for number in range(11, 20):
+                await nari.send("lobby", str(number))
+            await eventually(lambda: len(seen) >= 20, "what was said after has come")
+            assert seen == [str(number) for number in range(20)]
+            assert [m.text for m in [m async for m in mina.messages("lobby")] if m.text] == seen
+            reading.cancel()
+            await asyncio.wait([reading])

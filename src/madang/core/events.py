@@ -68,14 +68,6 @@ class TextsErased:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadKnown:
-    """A channel goes at least as far as this sequence: whoever is behind has missed something, and asks the store."""
-
-    channel_id: int
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
 class TypingStarted:
     """A user is writing in a channel."""
 

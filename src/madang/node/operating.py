@@ -148,10 +148,12 @@ def run_move(arguments: argparse.Namespace) -> int:
     import asyncio
     import time
 
+    from madang.node.kinds import DATABASE
     from madang.ops.move import MoveError, move
 
     try:
-        target = arguments.target or config_of(arguments).values["database"].value
+        config = config_of(arguments)
+        target = DATABASE.read(arguments.target) if arguments.target else config.values["database"].value
         source = _data_file(arguments.source)
         if target is None:
             raise SettingError("where to? Give the target, postgresql://USER@HOST:PORT/NAME, or MADANG_DATABASE")

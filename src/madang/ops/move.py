@@ -19,15 +19,18 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from madang.core.errors import StorageUnavailable
 from madang.ops import tables
 from madang.ops.tables import TABLES, Table
 from madang.storage import migrate
 from madang.storage.errors import StoreError
 from madang.storage.lock import DirectoryLock
+from madang.storage.locks import MIGRATIONS, Locks
 from madang.storage.marks import MOVED, MOVING, STORE_ID
+from madang.storage.postgres import PostgresDatabase
 from madang.storage.schema import channels, store_info
+from madang.storage.shared import reach
 
 TELL_EVERY = 2.0
 """How often it is told how far a table is, seconds."""
@@ -53,18 +56,20 @@ class Moved:
 
 
 async def move(source: Path, target: str, tell: Tell, now: int) -> Moved:
-    """Move a store. `source`: the data file; `target`: the URL of an empty database, or of
-    one to which a move of this store has begun; `now`: microseconds; `tell` is given lines about how far it is.
+    """Move a store. `source`: the data file; `target`: the URL of an empty database, or of one to which a move of this
+    store has begun; `now`: microseconds; `tell` is given lines about how far it is.
 
     Raises MoveError.
     """
-    place = place_of(target)
+    database = PostgresDatabase(target, 1)
+    place = database.place
     try:
         with _opened(source) as data:
             store_id = _store_id(source, data, place)
+            await reach(database, f"the database {place}", 0)
             connection = await asyncpg.connect(target, server_settings=_SETTINGS)
             try:
-                moved = await _Move(data, connection, store_id, target, place, tell).run(now)
+                moved = await _Move(data, connection, database, store_id, tell).run(now)
             finally:
                 await connection.close(timeout=5)
             _mark(source, place)
@@ -73,21 +78,12 @@ async def move(source: Path, target: str, tell: Tell, now: int) -> Moved:
         raise MoveError(f"{place}: {_told(error)}; when that is mended, {_AGAIN}") from error
     except sqlite3.Error as error:
         raise MoveError(f"{source}: {error}") from error
+    except StorageUnavailable as error:
+        raise MoveError(f"{place}: {error.facts['problem']}; when that is mended, {_AGAIN}") from error
     except StoreError as error:
         raise MoveError(str(error)) from error
-
-
-def place_of(url: str) -> str:
-    """The URL of a database as it may be shown: without a password. Raises MoveError for one that is none."""
-    try:
-        parsed = sa.make_url(url)
-        good = parsed.drivername in ("postgresql", "postgres")
-    except (sa.exc.ArgumentError, ValueError):
-        good = False
-    if not good:
-        raise MoveError("the target is not the URL of a PostgreSQL database: postgresql://USER@HOST:PORT/NAME")
-    port = f":{parsed.port}" if parsed.port else ""
-    return f"postgresql://{parsed.host or 'localhost'}{port}/{parsed.database or ''}"
+    finally:
+        await database.close()
 
 
 _SETTINGS = {
@@ -100,12 +96,15 @@ _SETTINGS = {
 class _Move:
     """One run, over open connections."""
 
-    def __init__(self, data: sqlite3.Connection, target: Any, store_id: str, url: str, place: str, tell: Tell) -> None:
+    def __init__(
+        self, data: sqlite3.Connection, target: Any, database: PostgresDatabase, store_id: str, tell: Tell
+    ) -> None:
+        """`target`: the connection over which rows go; `database`: for what the store's own functions do."""
         self._data = data
         self._target = target
+        self._database = database
         self._store_id = store_id
-        self._url = url
-        self._place = place
+        self._place = database.place
         self._tell = tell
 
     async def run(self, now: int) -> Moved:
@@ -150,22 +149,8 @@ class _Move:
         """Make the tables, empty, and leave the mark, in one transaction."""
         self._tell(f"making the tables in {self._place}")
 
-        def make(connection: sa.Connection) -> None:
-            migrate.upgrade(connection, now)
-            connection.execute(sa.delete(channels))  # the lobby of a new store; ours comes with the others
-            connection.execute(sa.delete(store_info))
-            connection.execute(sa.insert(store_info).values(key=MOVING, value=self._store_id))
-
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=partial(asyncpg.connect, self._url, server_settings=_SETTINGS),
-            poolclass=sa.NullPool,
-        )
-        try:
-            async with engine.begin() as connection:
-                await connection.run_sync(make)
-        finally:
-            await engine.dispose()
+        migrate.load()  # takes a while, and a transaction that is idle for long is ended
+        await self._database.write(partial(_make, self._store_id, self._place, now))
 
     async def _copy(self, table: Table) -> None:
         """Copy what the target does not have of a table."""
@@ -213,6 +198,17 @@ class _Move:
         async with self._target.transaction():
             await self._target.execute("DELETE FROM store_info WHERE key = $1", MOVING)
             await self._target.executemany("INSERT INTO store_info (key, value) VALUES ($1, $2)", kept)
+
+
+def _make(store_id: str, place: str, now: int, connection: sa.Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+    Locks(connection).queue(MIGRATIONS)
+    if sa.inspect(connection).has_table(store_info.name):
+        raise MoveError(f"{place} got tables just now: a server has started on it; give the move an empty database")
+    migrate.upgrade(connection, now)
+    connection.execute(sa.delete(channels))  # the lobby of a new store; ours comes with the others
+    connection.execute(sa.insert(store_info).values(key=MOVING, value=store_id))
 
 
 @contextmanager

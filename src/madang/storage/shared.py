@@ -35,7 +35,7 @@ async def open_database(url: str, connections: int, wait: float, now: int) -> tu
     database = PostgresDatabase(url, connections)
     place = f"the database {database.place}"
     try:
-        await _wait(database, place, wait)
+        await reach(database, place, wait)
         try:
             return database, await _set_up(database, place, now)
         except (StorageUnavailable, DBAPIError) as error:
@@ -46,7 +46,7 @@ async def open_database(url: str, connections: int, wait: float, now: int) -> tu
         raise
 
 
-async def _wait(database: PostgresDatabase, place: str, wait: float) -> None:
+async def reach(database: PostgresDatabase, place: str, wait: float) -> None:
     """Return when the database can be written. Raises StoreUnusable when that takes too long, or waiting is no use."""
     loop = asyncio.get_running_loop()
     end, told = loop.time() + wait, -TELL_EVERY
@@ -135,7 +135,7 @@ def _migrate(place: str, now: int, connection: sa.Connection) -> str:
     if revision != migrate.HEAD:
         _log.info("%s: from schema %s to %s", place, revision or "nothing", migrate.HEAD)
         migrate.upgrade(connection, now)
-    return migrate.name_store(connection)
+    return migrate.name_store(connection, place)
 
 
 def _revision(place: str, connection: sa.Connection) -> str | None:

@@ -115,10 +115,13 @@ async def _open_file(directory: Path, now: int) -> tuple[SqliteDatabase, str, Di
         outdated = await asyncio.to_thread(_prepare, path)
         database = SqliteDatabase(path)
         try:
-            store_id = await database.write(partial(_set_up, outdated, now))
+            store_id = await database.write(partial(_set_up, path, outdated, now))
         except StorageUnavailable as error:
             await database.close()
             raise StoreUnusable(path, str(error.facts["problem"])) from error
+        except StoreUnusable:
+            await database.close()
+            raise
     except BaseException:
         lock.release()
         raise
@@ -148,8 +151,8 @@ def _create(path: Path) -> None:
         connection.execute(f"PRAGMA application_id={migrate.APPLICATION_ID}")
 
 
-def _set_up(outdated: bool, now: int, connection: sa.Connection) -> str:
+def _set_up(path: Path, outdated: bool, now: int, connection: sa.Connection) -> str:
     """Migrate, and make sure that the store has a name. Its name."""
     if outdated:
         migrate.upgrade(connection, now)
-    return migrate.name_store(connection)
+    return migrate.name_store(connection, path)
