@@ -8,9 +8,10 @@ test holds the two together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from platform import python_version
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import (
@@ -31,6 +32,10 @@ from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.storage.store import Store
 
+if TYPE_CHECKING:
+    from madang.bus.nats import NatsBus
+    from madang.storage.postgres import PostgresDatabase
+
 PREFIX = "madang_"
 
 
@@ -47,6 +52,11 @@ class Sources:
     credentials: Credentials
     heartbeat: HeartbeatService
     calls: CallCounts
+    nats: NatsBus | None
+    """The bus; None: this node is alone."""
+    database: PostgresDatabase | None
+    """The database; None: it is a data file."""
+    is_draining: Callable[[], bool]
 
 
 Number = int | float
@@ -120,6 +130,17 @@ def _histogram(name: str, text: str, read: Callable[[Sources], Histogram]) -> Ro
     return _one(Kind.HISTOGRAM, name, text, read)
 
 
+def _bus(kind: Callable[[str, str, Read], Row], name: str, text: str, read: Callable[[NatsBus], Number]) -> Row:
+    """What only a bus between nodes has."""
+    row = kind(name, text, lambda sources: 0)
+    return replace(row, read=lambda sources: {} if sources.nats is None else {(): read(sources.nats)})
+
+
+def _connections(database: PostgresDatabase) -> Mapping[Labels, Number]:
+    busy, idle = database.connections
+    return {("busy",): busy, ("idle",): idle}
+
+
 def _build(sources: Sources) -> Mapping[Labels, Number]:
     return {(sources.version, sources.schema, python_version()): 1}
 
@@ -186,6 +207,20 @@ METRICS: tuple[Row, ...] = (
     _gauge("channels_watched", "channels that somebody reads here", lambda sources: len(sources.hub.rings)),
     _counter("ring_hits", "batches that readers took from memory", lambda sources: sources.hub.ring_hits),
     _counter("ring_misses", "batches for which readers had to wait for the store", lambda s: s.hub.ring_misses),
+    _gauge("draining", "1 from the moment that a shutdown begins", lambda sources: int(sources.is_draining())),
+    _bus(_gauge, "bus_connected", "1 while events travel between the nodes", lambda bus: int(bus.is_connected)),
+    _bus(_counter, "bus_returns", "how often the bus was back after it was away", lambda bus: bus.returns),
+    _bus(_counter, "bus_sent", "events that left for the other nodes", lambda bus: bus.sent),
+    _bus(_counter, "bus_received", "events that came from other nodes", lambda bus: bus.received),
+    _bus(_counter, "bus_dropped", "events that did not leave: others find it in the store", lambda bus: bus.dropped),
+    _bus(_gauge, "bus_waiting_bytes", "what waits to leave", lambda bus: bus.waiting),
+    Row(
+        "database_connections",
+        Kind.GAUGE,
+        "connections to PostgreSQL, by what they do",
+        ("state",),
+        lambda sources: {} if sources.database is None else _connections(sources.database),
+    ),
     _counter("pages_loaded", "pages read from the store for readers", lambda sources: sources.hub.pages),
 )
 """Every metric of ours, in the order in which they are told."""

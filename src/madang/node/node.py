@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from madang.bus.base import Bus
 from madang.bus.link import NatsOptions
@@ -52,6 +53,9 @@ from madang.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_ser
 from madang.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
 from madang.v1.lobby_service_pb2_grpc import add_LobbyServiceServicer_to_server
 from madang.wire.batches import encode_changes
+
+if TYPE_CHECKING:
+    from madang.storage.postgres import PostgresDatabase
 
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
@@ -260,6 +264,9 @@ class Node:
             self._front.credentials,
             self._heartbeat,
             self._calls,
+            self._nats,
+            cast("PostgresDatabase", self._store.database) if self._store.database.shared else None,
+            lambda: self._stopping,
         )
         exporter = Exporter(metrics.registry(sources), lambda: not self._stopping)
         where = await exporter.start(address)
