@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import grpc
 import pytest
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.node.embed import Server
 
-from .people import Call, Network, chat, ended, joined, left, quiet, read, refused, request
+from .people import Call, Network, chat, ended, joined, left, quiet, read, refused, request, until
 
 
 async def test_chat_reaches_everybody_else(server: Server, net: Network) -> None:
@@ -54,9 +52,11 @@ async def test_an_idle_user_is_told_to_quit_once(hasty: Server, net: Network) ->
     assert await user.lobby.TryUserExit(user.me) == pb.StatusReply(status=pb.StatusReply.OK, index=user.index)
     assert await read(status) == quit_
     assert await user.lobby.TryUserExit(user.me) == quit_
-    await asyncio.sleep(0.8)  # longer than it takes to become idle: it is not told twice
     other = await net.login(hasty.target)
-    await quiet(status, other.begin_heartbeat, joined(other.index))
+    await other.begin_heartbeat()
+    assert await read(status) == joined(other.index)
+    await until(await other.watch(), pb.StatusReply(status=pb.StatusReply.QUIT, index=other.index))
+    await quiet(status, other.goodbye, left(other.index))  # idle for twice as long by now, and not told twice
 
 
 @pytest.mark.parametrize("act", ["lobby chat", "channel chat", "command"])

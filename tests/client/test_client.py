@@ -219,8 +219,16 @@ async def test_somebody_else_there() -> None:
 
 async def test_a_server_that_comes_late(server: Restartable) -> None:
     await server.stop()
-    connecting = asyncio.create_task(_connect(server.target))
-    await asyncio.sleep(0.4)
+    knocked = asyncio.Event()
+
+    async def turn_away(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        knocked.set()
+        writer.close()
+
+    host, port = server.target.split(":")
+    async with await asyncio.start_server(turn_away, host, port):
+        connecting = asyncio.create_task(_connect(server.target))
+        await asyncio.wait_for(knocked.wait(), PATIENCE)
     await server.start()
     client = await connecting
     await client.close()

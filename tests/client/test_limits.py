@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import madang
+from madang.client import history
 from madang.client.errors import is_passing
 from madang.core.budget import Rate
 from madang.core.errors import LimitReached, RateLimited, SlowMode
@@ -80,6 +81,31 @@ async def test_other_calls_are_told() -> None:
         assert caught.value.retry_after is not None
         await asyncio.sleep(caught.value.retry_after)  # what it says is true
         await mina.create_channel("garden")
+
+
+async def test_a_long_history_is_read_at_the_pace_of_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE", 2)
+    async with (
+        madang.Server(limits=Limits(reads=Rate(2, 20_000), messages=Rate.of(100, 100))) as server,
+        madang.connect(server.target) as mina,
+    ):
+        posted = [mina.post("lobby", str(n)) for n in range(20)]
+        await all_stored(posted)
+        began = time.monotonic()
+        async with asyncio.timeout(PATIENCE):
+            assert await stored_texts(mina, "lobby") == [str(n) for n in range(20)]
+            assert len(await mina.history("lobby", limit=20)) == 20
+        assert time.monotonic() - began >= (20 - 2) * 0.02, "nobody gets ahead of the limit"
+
+
+async def test_nobody_waits_for_very_long_in_silence() -> None:
+    async with (
+        madang.Server(limits=Limits(reads=Rate(1, 100_000_000))) as server,
+        madang.connect(server.target, live=False) as mina,
+    ):
+        await mina.history("lobby")
+        with pytest.raises(RateLimited):
+            await mina.history("lobby")
 
 
 async def test_slow_mode_holds_one_channel(monkeypatch: pytest.MonkeyPatch) -> None:

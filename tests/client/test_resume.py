@@ -9,9 +9,11 @@ import signal
 import sqlite3
 import sys
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support import eventually
 
 import madang
 from madang.client import inbox
@@ -197,12 +199,14 @@ async def test_a_server_with_another_history(server: Restartable, tmp_path: Path
 
 
 async def test_a_slow_reader_is_not_flooded(server: Restartable, monkeypatch: pytest.MonkeyPatch) -> None:
-    put = 0
+    put = waiting = 0
     real = inbox.Inbox.put
 
     async def counting(self: inbox.Inbox, items: deque[inbox.Item]) -> None:
-        nonlocal put
+        nonlocal put, waiting
+        waiting += 1
         await real(self, items)
+        waiting -= 1
         put += len(items)
 
     monkeypatch.setattr(inbox.Inbox, "put", counting)
@@ -212,7 +216,7 @@ async def test_a_slow_reader_is_not_flooded(server: Restartable, monkeypatch: py
     ):
         posted = [joon.post("lobby", f"{n} " + "x" * 1000) for n in range(5000)]
         await asyncio.wait_for(posted[-1].stored(), PATIENCE)
-        await asyncio.sleep(0.3)
+        await eventually(lambda: waiting, "nobody reads: what comes has to wait at the door")
         assert put < 2500
         assert [text.split()[0] for text in await texts(mina, 5000)] == [str(n) for n in range(5000)]
 
@@ -249,6 +253,12 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+def _left(state: Path) -> int:
+    """How many messages the outbox in the state directory holds."""
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        return int(database.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+
 async def test_a_client_that_is_killed_goes_on_with_its_outbox(server: Restartable, tmp_path: Path) -> None:
     state = tmp_path / "state"
     process = await asyncio.create_subprocess_exec(
@@ -256,9 +266,12 @@ async def test_a_client_that_is_killed_goes_on_with_its_outbox(server: Restartab
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"going\n"
-    await asyncio.sleep(0.3)
+    async with madang.connect(server.target, live=False) as other:
+        async with asyncio.timeout(PATIENCE):
+            while (await other.channel("lobby")).channel.sequence < 250:  # noqa: ASYNC110  # it only looks
+                await asyncio.sleep(0.01)
     await server.stop()  # what is posted now gathers in the outbox
-    await asyncio.sleep(0.3)
+    await eventually(lambda: _left(state) > 100, "what is posted gathers in the outbox")
     process.send_signal(signal.SIGKILL)
     await process.wait()
     await server.start()

@@ -98,6 +98,27 @@ async def test_while_messages_flow(server: ServerProcess, tmp_path: Path) -> Non
         assert client.server.store_id != store_id, "its numbers are not those of the history that was lost"
 
 
+async def test_nobody_comes_back_with_what_was_good_then(server: ServerProcess, tmp_path: Path) -> None:
+    await server.start()
+    async with sdk.connect(server.target, handle="mina", live=False) as client:
+        token = client.token
+        await client.send("lobby", "hello")
+    server.kill()
+    backup(server.data, tmp_path / "backup")
+    done = await madang("restore", tmp_path / "backup", "--data", tmp_path / "again", "--end-sessions")
+    assert done.code == 0
+    assert "2 sessions, tokens and codes were ended" in done.out, "hers, and the invite of the first owner"
+    server.data = tmp_path / "again"
+    await server.start()
+    with pytest.raises(sdk.SessionRevoked):
+        await sdk.connect(server.target, token=token, live=False)
+    assert [message.text for message in await history(server.target)] == ["hello"]
+    with closing(sqlite3.connect(server.data / "madang.db")) as database:
+        query = "SELECT details FROM audit_events WHERE action = 'server.restore'"
+        ((details,),) = database.execute(query).fetchall()
+    assert json.loads(details) == {"backup": Manifest.read(tmp_path / "backup").created_at, "ended": "2"}
+
+
 async def test_of_a_server_that_was_killed(server: ServerProcess, tmp_path: Path) -> None:
     """What only the write-ahead log has is in it."""
     await server.start()
@@ -310,7 +331,7 @@ def test_beside_the_settings(data: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "fresh"
     fresh.mkdir()
     (fresh / "madang.toml").write_text("# mine")
-    made, store_id = restore(tmp_path / "backup", fresh)
+    made, store_id, _ = restore(tmp_path / "backup", fresh)
     assert made == Manifest.read(tmp_path / "backup")
     assert store_id != made.store_id
     assert names(fresh) == ["madang.db", "madang.lock", "madang.toml"]

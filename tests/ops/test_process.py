@@ -141,7 +141,7 @@ async def _accounts(server: ServerProcess) -> list[str]:
 @pytest.mark.parametrize("log_format", ["text", "json"])
 async def test_the_log_has_no_words_and_no_tokens(server: ServerProcess, log_format: str) -> None:
     """Everything that may be logged is; people talk, fail and guess meanwhile."""
-    await start(server, "--log-format", log_format, "--verbose")
+    await start(server, "--log-format", log_format, "--verbose", "--access-log")
     made_up = "madang_" + "A" * 43
     async with sdk.connect(server.target, handle="mina") as mina, sdk.connect(server.target, live=False) as joon:
         tokens = [mina.token, joon.token, made_up, *await _accounts(server)]
@@ -169,6 +169,10 @@ async def test_the_log_has_no_words_and_no_tokens(server: ServerProcess, log_for
         lines = [json.loads(line) for line in log.splitlines() if not line.startswith(("madang: ", "        "))]
         assert lines
         assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+        calls = [line for line in lines if line["logger"] == "madang.access"]
+        assert all({"method", "status", "address", "seconds"} <= set(line) for line in calls)
+        assert {"OK", "UNAUTHENTICATED", "INVALID_ARGUMENT"} <= {line["status"] for line in calls}
+    assert "AgentService/SignIn" in log, "calls are logged"
 
 
 def test_what_a_library_might_say() -> None:

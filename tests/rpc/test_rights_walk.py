@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from rights_table import EXPECTED
 
 from madang.core.models import ServerRole
 from madang.node.embed import Server
-from madang.rpc import interceptor
 from madang.storage.store import FILE_NAME
 
 from .calls import Caller, connect, sign_in
@@ -21,7 +18,6 @@ from .test_authentication import GOOD
 NOT_PERMITTED = ("PERMISSION_DENIED", "NOT_PERMITTED")
 
 
-@pytest.mark.skipif("rights" not in inspect.getsource(interceptor), reason="the interceptor does not ask for rights")
 async def test_whoever_may_not_call_a_method_is_refused(tmp_path: Path) -> None:
     async with Server(tmp_path) as server, connect(server.target) as channel:
         callers = {role: await sign_in(channel, role.name.lower()) for role in ServerRole}

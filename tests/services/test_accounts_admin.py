@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from support import Parts, held, refused
+from support import Parts, draft, held, refused, sequences
 
 from madang.core.errors import (
     AccountBanned,
@@ -23,7 +23,7 @@ from madang.core.errors import (
     UserNotFound,
 )
 from madang.core.events import SessionEnded
-from madang.core.models import Scope, ServerRole
+from madang.core.models import LOBBY_ID, Scope, ServerRole
 from madang.services.credentials import Proof
 from madang.storage import accounts, server_bans
 from madang.storage import sessions as stored
@@ -339,6 +339,46 @@ async def test_a_session_that_ends_with_the_commit_that_made_it_is_not_remembere
     assert own.agent.known(token) is None
     with refused(SessionRevoked):
         await own.agent.authenticate(token)
+
+
+async def test_whoever_is_shut_out_writes_nothing_more_of_what_is_on_its_way(own: Parts) -> None:
+    """Also within one commit, and wherever: in the lobby, where everyone is, and in its own channel. So do its bots."""
+    hana = await owner(own)
+    mina = await person(own, hana, "mina")
+    robot = await own.front.bots.create(acts(mina), "robot", "")
+    kitchen = await own.room(mina.user.user_id)
+    authors = (mina.user.user_id, robot.user_id)
+    once = bytes(range(16))
+    async with held(own.store):
+        before = [own.store.append([draft(LOBBY_ID, author, "before")]) for author in authors]
+        first = own.store.append([draft(kitchen, mina.user.user_id, "once", once)])
+        ban = asyncio.create_task(
+            own.front.admin.ban(acts(hana), mina.user.user_id, "spam", own.clock.now + 60 * 1_000_000)
+        )
+        await asyncio.sleep(0)
+        after = [own.store.append([draft(LOBBY_ID, author, "after")]) for author in authors]
+        inside = own.store.append([draft(kitchen, mina.user.user_id, "after")])
+        again = own.store.append([draft(kitchen, mina.user.user_id, "once", once)])
+        others = own.store.append([draft(LOBBY_ID, hana.user.user_id, "still here")])
+    await ban
+    assert [sequences(await one) for one in before] == [[1], [2]]
+    assert [sequences(await one) for one in (*after, inside)] == [["ACCOUNT_BANNED"]] * 3
+    assert sequences(await again) == sequences(await first), "what was stored before is told again"
+    assert sequences(await others) == [3]
+    own.clock.pass_seconds(60)
+    assert sequences(await own.store.append([draft(LOBBY_ID, robot.user_id, "the ban is over")])) == [4]
+
+
+async def test_a_deleted_account_writes_nothing_more_of_what_is_on_its_way(own: Parts) -> None:
+    hana = await owner(own)
+    robot = await own.front.bots.create(acts(hana), "robot", "")
+    async with held(own.store):
+        before = own.store.append([draft(LOBBY_ID, robot.user_id, "before")])
+        end = asyncio.create_task(own.front.bots.delete(acts(hana), robot.user_id))
+        await asyncio.sleep(0)
+        after = own.store.append([draft(LOBBY_ID, robot.user_id, "after")])
+    await end
+    assert (sequences(await before), sequences(await after)) == ([1], ["SESSION_REVOKED"])
 
 
 async def test_limits_of_bots_are_stored(own: Parts) -> None:

@@ -383,7 +383,7 @@ async def test_the_open_stream_of_a_removed_member_shows_nothing_more(own: Parts
             await attempt
 
 
-@pytest.mark.parametrize("reason", ["two\nlines", "x" * 257, "bell\x07", "a\u2028b"])
+@pytest.mark.parametrize("reason", ["two\nlines", "x" * 257, "bell\x07", "a\u2028b", "dna\u202eban"])
 async def test_reasons_that_are_not_allowed(own: Parts, reason: str) -> None:
     kitchen, (mina, hana) = await staffed(own, MEMBER)
     for attempt in (
@@ -393,6 +393,14 @@ async def test_reasons_that_are_not_allowed(own: Parts, reason: str) -> None:
     ):
         with refused(TextNotAllowed):
             await attempt
+
+
+async def test_reasons_are_kept_in_normal_form(own: Parts) -> None:
+    kitchen, (mina, hana, jun) = await staffed(own, MEMBER, MEMBER)
+    await own.moderation.ban(mina, kitchen, hana.user_id, "cafe\u0301", None)
+    ((ban, _),), _ = await own.moderation.bans(mina, kitchen, 0, "")
+    report = await own.reports.report(jun, kitchen, 1, "cafe\u0301")
+    assert ban.reason == report.reason == "caf\u00e9"
 
 
 async def test_what_was_refused_is_not_audited(own: Parts) -> None:

@@ -58,6 +58,8 @@ class ServerProcess:
     port: int = field(default_factory=free_port)
     said: Path = Path()
     process: subprocess.Popen[bytes] | None = None
+    more: tuple[str, ...] = ()
+    """More options."""
 
     @property
     def target(self) -> str:
@@ -67,7 +69,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         options = ["--data", str(self.data), "--listen", self.target, "--no-classic", "--no-limits"]
-        options += ["--registration", "open"]
+        options += ["--registration", "open", *self.more]
         self.said = self.data.with_name(f"{self.data.name}.out")
         with self.said.open("wb") as out:
             self.process = subprocess.Popen([sys.executable, "-m", "madang", "serve", *options], stdout=out)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from certs import self_signed
 
 from .conftest import PASSWORD, Person, ServerProcess
 
@@ -39,6 +40,26 @@ def nobody(server: ServerProcess, tmp_path: Path, handle: str) -> Person:
     person = Person(handle, tmp_path / "state", server.target)
     del person.environment["MADANG_NAME"]
     return person
+
+
+def test_how_a_server_is_trusted_is_remembered(tmp_path: Path, handle: str) -> None:
+    pair = self_signed(tmp_path / "tls")
+    server = ServerProcess(tmp_path / "data", more=("--tls-cert", str(pair.cert), "--tls-key", str(pair.key)))
+    server.start()
+    try:
+        mina = Person(handle, tmp_path / "state", server.target)
+        (tmp_path / "tls" / "copy.pem").write_bytes(pair.cert.read_bytes())
+        for trust in (("--tls-pin", pair.fingerprint), ("--tls-ca", str(tmp_path / "tls" / "copy.pem"))):
+            done = mina.run(
+                "signin" if mina.folder.exists() else "register", "--password-file", "-", *trust, stdin=PASSWORD
+            )
+            assert done.code == 0, done.err
+            assert mina.run("send", "lobby", f"known by {trust[0]}").code == 0
+        assert stat.S_IMODE((mina.folder.parent / ".tls").stat().st_mode) == 0o600
+        refused = mina.run("send", "lobby", "to somebody else", "--tls-pin", "0" * 64)
+        assert (refused.code, "another certificate" in refused.err) == (1, True), "what is said this time counts"
+    finally:
+        server.kill()
 
 
 # In a terminal
@@ -344,6 +365,23 @@ def test_administration_of_people(own_server: ServerProcess, tmp_path: Path) -> 
     for secret in (PASSWORD, OTHER, code):
         assert secret not in everything
     assert len(root.run("admin", "audit", "--limit", "2").lines) == 2
+
+
+def test_the_audit_log_is_followed(own_server: ServerProcess, tmp_path: Path) -> None:
+    root = Person("root", tmp_path / "state", own_server.target).has_account(own_server.first_invite())
+    arguments = ("admin", "audit", "--action", "invite.", "--json", "--follow")
+    with root.start(*arguments) as following:
+        seen = [json.loads(following.read_line())["action"] for _ in range(2)]
+        assert seen == ["invite.create", "invite.use"], "what there was, oldest first"
+        for note in ("first", "second"):
+            made = json.loads(root.run("admin", "invite", "--json").out)
+            event = json.loads(following.read_line())
+            assert (event["action"], event["details"]["invite"]) == ("invite.create", str(made["invite_id"])), note
+        own_server.kill()
+        own_server.start()
+        root.run("admin", "revoke-invite", str(made["invite_id"]))
+        assert json.loads(following.read_line())["action"] == "invite.revoke"
+        assert following.end_unread().code == 0
 
 
 def test_reports(own_server: ServerProcess, tmp_path: Path) -> None:

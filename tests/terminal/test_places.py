@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from madang.client.tls import Tls
 from madang.terminal.exits import CommandError, Exit
 from madang.terminal.options import DEFAULT_TIMEOUT, add_common, read_options
 from madang.terminal.places import (
@@ -20,6 +21,7 @@ from madang.terminal.places import (
     signed_in_name,
     state_folder,
 )
+from madang.terminal.trust import remember_trust
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,26 @@ def test_who_signed_in_last(tmp_path: Path) -> None:
     assert signed_in_name(tmp_path, "host:1") is None
     (tmp_path / "host%3A2" / ".signed-in").write_text("../../etc")
     assert signed_in_name(tmp_path, "host:2") is None
+
+
+def test_how_servers_are_trusted(tmp_path: Path) -> None:
+    def known(server: str, *given: str, **environment: str) -> Tls | bool | None:
+        return read_options(parsed("--state", str(tmp_path), "--server", server, *given, "send"), environment).tls
+
+    pinned, private = Tls(pin="ab" * 32), Tls(ca="/etc/ca.pem", cert="/etc/me.pem", key="/etc/me.key")
+    for server, tls in (("one:1", pinned), ("two:2", private), ("three:3", True), ("four:4", None)):
+        remember_trust(tmp_path, server, tls)
+        assert known(server) == tls
+        remember_trust(tmp_path, server, None)
+        assert known(server) == tls, "a sign-in that says nothing changes nothing"
+        assert known(server, "--no-tls") is False
+        assert known(server, "--tls-pin", "cd" * 32) == Tls(pin="cd" * 32)
+        assert known(server, MADANG_TLS_PIN="cd" * 32) == Tls(pin="cd" * 32)
+    remember_trust(tmp_path, "two:2", False)
+    assert known("two:2") is None, "plain text is not remembered"
+    (tmp_path / "one%3A1" / ".tls").write_text('["nonsense"]')
+    with pytest.raises(CommandError, match=r"\.tls does not say"):
+        known("one:1")
 
 
 def test_no_name_has_the_folder_of_who_signed_in(tmp_path: Path) -> None:

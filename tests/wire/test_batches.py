@@ -10,7 +10,7 @@ from madang.core.models import Changes, Content, Message
 from madang.v1 import channel_service_pb2 as pb
 from madang.v1 import resources_pb2
 from madang.wire.batches import MAX_SEGMENT_BYTES, encode_batch, encode_changes, encode_segment, encode_varint
-from madang.wire.convert import message_to_pb
+from madang.wire.messages import message_to_pb
 
 COMMITS = st.lists(
     st.lists(

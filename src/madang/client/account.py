@@ -9,14 +9,15 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from madang.client.calls import Calls
-from madang.client.directory import PAGE, Directory, pages
+from madang.client.directory import Directory
 from madang.client.home import Home
 from madang.client.known import UserRef
+from madang.client.paging import PAGE, pages
 from madang.client.session import SignedIn
 from madang.client.transport import Transport
 from madang.core.models import Session, User
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import session_from_pb, user_from_pb
+from madang.wire.people import session_from_pb, user_from_pb
 
 
 class AccountCalls(Calls):

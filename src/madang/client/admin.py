@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from madang.client.backoff import Backoff
 from madang.client.calls import Calls, from_now
-from madang.client.directory import PAGE, pages
+from madang.client.errors import is_passing
 from madang.client.known import ChannelRef, UserRef
+from madang.client.paging import PAGE, pages
+from madang.core.errors import MadangError
 from madang.core.models import AuditEvent, Invite, ServerRole, User
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import audit_event_from_pb, invite_from_pb, micros, server_role_to_pb, user_from_pb
+from madang.wire.administration import audit_event_from_pb, invite_from_pb
+from madang.wire.people import SERVER_ROLES, user_from_pb
+from madang.wire.values import micros
+
+LOOK_EVERY = 1.0
+"""How often the audit log is looked at by who follows it, seconds."""
+_FEW = 50
+"""So many of the newest events are looked at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class Admin(Calls):
         Only owners invite admins and owners. Raises InvalidField.
         """
         request = pb.CreateInviteRequest(
-            role=server_role_to_pb(role), max_uses=uses, lifetime_seconds=int(seconds or 0), note=note
+            role=SERVER_ROLES.contract(role), max_uses=uses, lifetime_seconds=int(seconds or 0), note=note
         )
         answer = await self._transport.call(self._transport.agent.CreateInvite, request)
         return NewInvite(answer.code, invite_from_pb(answer.invite))
@@ -61,7 +72,7 @@ class Admin(Calls):
 
     async def set_role(self, user: UserRef, role: ServerRole) -> User:
         """Give a person a role on the server (owners). Raises LastOwner."""
-        request = pb.SetServerRoleRequest(user_id=await self._directory.user_id(user), role=server_role_to_pb(role))
+        request = pb.SetServerRoleRequest(user_id=await self._directory.user_id(user), role=SERVER_ROLES.contract(role))
         answer = await self._transport.call(self._transport.agent.SetServerRole, request)
         return user_from_pb(answer.user)
 
@@ -95,10 +106,12 @@ class Admin(Calls):
         user: UserRef | None = None,
         channel: ChannelRef | None = None,
         action: str = "",
+        page_size: int = PAGE,
     ) -> AsyncIterator[AuditEvent]:
         """Who did what to whom, and from where, newest first, page by page.
 
         Only what `actor` did, what was done to `user`, in `channel`, and actions that begin with `action`.
+        `page_size`: how many are asked for at once.
         """
         actor_id = 0 if actor is None else await self._directory.user_id(actor)
         user_id = 0 if user is None else await self._directory.user_id(user)
@@ -106,7 +119,7 @@ class Admin(Calls):
 
         async def fetch(token: str) -> pb.ListAuditEventsResponse:
             request = pb.ListAuditEventsRequest(
-                page_size=PAGE,
+                page_size=page_size,
                 page_token=token,
                 actor_id=actor_id,
                 user_id=user_id,
@@ -118,3 +131,35 @@ class Admin(Calls):
         async for page in pages(fetch):
             for event in page.events:
                 yield audit_event_from_pb(event)
+
+    async def follow_audit(
+        self,
+        *,
+        after: int,
+        actor: UserRef | None = None,
+        user: UserRef | None = None,
+        channel: ChannelRef | None = None,
+        action: str = "",
+    ) -> AsyncIterator[AuditEvent]:
+        """What comes into the audit log after the event with the id `after`, oldest first, for ever, as `audit` has it.
+
+        Goes on by itself when the server was away. Nothing tells of new events, so it looks every second.
+        """
+        backoff = Backoff()
+        while True:
+            newer: list[AuditEvent] = []
+            try:
+                async for event in self.audit(actor=actor, user=user, channel=channel, action=action, page_size=_FEW):
+                    if event.event_id <= after:
+                        break
+                    newer.append(event)
+            except MadangError as error:
+                if not is_passing(error):
+                    raise
+                await asyncio.sleep(backoff.next(error.retry_after))
+                continue
+            backoff.reset()
+            for event in reversed(newer):
+                after = event.event_id
+                yield event
+            await asyncio.sleep(LOOK_EVERY)

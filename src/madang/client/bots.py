@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from madang.client.calls import Calls, from_now
-from madang.client.directory import PAGE, pages
 from madang.client.known import UserRef
+from madang.client.paging import PAGE, pages
 from madang.core.models import Scope, Session, User
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import scopes_to_pb, session_from_pb, user_from_pb
+from madang.wire.people import scopes_to_pb, session_from_pb, user_from_pb
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from madang.client.directory import Directory
 from madang.client.transport import Transport
-from madang.wire.convert import set_time
+from madang.wire.values import set_time
 
 
 class Calls:

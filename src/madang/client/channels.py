@@ -7,7 +7,7 @@ from madang.client.directory import ChannelInfo
 from madang.client.known import ChannelRef, UserRef
 from madang.core.models import Channel, ChannelKind, Member, User
 from madang.v1 import lobby_service_pb2 as pb
-from madang.wire.convert import member_from_pb
+from madang.wire.channels import member_from_pb
 
 
 class ChannelCalls(Calls):

@@ -12,7 +12,7 @@ from madang.client.account import AccountCalls
 from madang.client.admin import Admin
 from madang.client.bots import BotCalls
 from madang.client.channels import ChannelCalls
-from madang.client.directory import Directory, pages
+from madang.client.directory import Directory
 from madang.client.errors import ClientClosed
 from madang.client.events import Disconnected, SendDelayed, Sent, UserChanged
 from madang.client.feed import Feed
@@ -26,6 +26,7 @@ from madang.client.moderation import ModerationCalls
 from madang.client.outbox import Outbox
 from madang.client.outgoing import Outgoing, Receipt, new_request_id, usual_request_id
 from madang.client.owner import Owner
+from madang.client.paging import pages
 from madang.client.sender import Sender
 from madang.client.session import SignedIn
 from madang.client.store import Place, Post
@@ -35,7 +36,7 @@ from madang.core.errors import MadangError, ServerUnreachable, SessionRevoked, U
 from madang.core.models import Message, Session, User
 from madang.core.presence import Presence, Status
 from madang.v1 import agent_service_pb2, heartbeat_service_pb2
-from madang.wire.convert import presence_from_pb, status_to_pb
+from madang.wire.people import STATUSES, presence_from_pb
 
 _FATES = {
     "anonymize": agent_service_pb2.MESSAGE_FATE_ANONYMIZE,
@@ -186,7 +187,7 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
 
     async def set_status(self, status: Status) -> None:
         """Be seen as ONLINE, AWAY or DO_NOT_DISTURB while here."""
-        request = heartbeat_service_pb2.SetStatusRequest(status=status_to_pb(status))
+        request = heartbeat_service_pb2.SetStatusRequest(status=STATUSES.contract(status))
         await self._transport.call(self._transport.heartbeat.SetStatus, request)
 
     # Stored messages.
@@ -196,7 +197,8 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
     ) -> list[Message]:
         """Up to `limit` messages with `after` < sequence < `before` (0: no bound), always oldest first.
 
-        `newest_first` says which end is taken when there are more.
+        `newest_first` says which end is taken when there are more. Waits, like every listing here, where the server
+        says that it is asked too fast.
         """
         return await self._history.window(ref, limit, before, after, newest_first)
 

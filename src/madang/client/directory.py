@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from madang.client.errors import is_passing
 from madang.client.known import ChannelRef, Known, UserRef, parse_ref, parse_user_ref
+from madang.client.paging import PAGE, pages
 from madang.client.transport import Transport
 from madang.core.errors import MadangError, UserNotFound
 from madang.core.models import Channel, ChannelKind, Member, User
 from madang.v1 import lobby_service_pb2 as pb
 from madang.v1 import resources_pb2
-from madang.wire.convert import channel_from_pb, member_from_pb, user_from_pb
+from madang.wire.channels import channel_from_pb, member_from_pb
+from madang.wire.people import user_from_pb
 
-PAGE = 1000
 _KINDS = {
     ChannelKind.PUBLIC: resources_pb2.CHANNEL_KIND_PUBLIC,
     ChannelKind.PRIVATE: resources_pb2.CHANNEL_KIND_PRIVATE,
@@ -26,25 +27,6 @@ class ChannelInfo(NamedTuple):
 
     channel: Channel
     member: Member | None
-
-
-class _Page(Protocol):
-    @property
-    def next_page_token(self) -> str: ...
-
-
-Answer = TypeVar("Answer", bound=_Page)
-
-
-async def pages(fetch: Callable[[str], Awaitable[Answer]]) -> AsyncIterator[Answer]:
-    """All pages of a listing; `fetch` gets the page that a token stands for."""
-    token = ""
-    while True:
-        page = await fetch(token)
-        yield page
-        token = page.next_page_token
-        if not token:
-            return
 
 
 class Directory:

@@ -21,7 +21,9 @@ from madang.core.contents import subject_id
 from madang.core.models import Content
 from madang.core.positions import Position, Verdict
 from madang.v1 import channel_service_pb2 as pb
-from madang.wire.convert import channel_from_pb, message_from_pb, user_from_pb
+from madang.wire.channels import channel_from_pb
+from madang.wire.messages import message_from_pb
+from madang.wire.people import user_from_pb
 
 
 class Feed:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from madang.client.directory import Directory, pages
+from madang.client.directory import Directory
 from madang.client.known import ChannelRef
+from madang.client.paging import pages, patiently
 from madang.client.transport import Transport
 from madang.core.models import Message
 from madang.v1 import channel_service_pb2 as pb
-from madang.wire.convert import message_from_pb
+from madang.wire.messages import message_from_pb
 
 PAGE = 500
 
@@ -36,7 +37,7 @@ class History:
         found: list[Message] = []
         while len(found) < limit:
             request.page_size = min(limit - len(found), PAGE)
-            answer = await self._transport.call(self._transport.channel.ListMessages, request)
+            answer = await patiently(self._fetch, request)
             found += map(message_from_pb, answer.messages)
             request.page_token = answer.next_page_token
             if not answer.next_page_token:
@@ -55,11 +56,14 @@ class History:
                 order=pb.MESSAGE_ORDER_OLDEST_FIRST,
                 after=after,
             )
-            return await self._transport.call(self._transport.channel.ListMessages, request)
+            return await self._fetch(request)
 
         async for page in pages(fetch):
             for message in page.messages:
                 yield message_from_pb(message)
+
+    async def _fetch(self, request: pb.ListMessagesRequest) -> pb.ListMessagesResponse:
+        return await self._transport.call(self._transport.channel.ListMessages, request)
 
     async def mark_read(self, ref: ChannelRef, sequence: int) -> int:
         """Move the read mark; it never goes back. Returns where it is."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from madang.client.calls import Calls, from_now
-from madang.client.directory import PAGE, pages
 from madang.client.known import ChannelRef, UserRef
+from madang.client.paging import PAGE, pages
 from madang.core.models import Ban, ChannelRole, Member, Report, User
 from madang.v1 import lobby_service_pb2 as pb
-from madang.wire.convert import ban_from_pb, channel_role_to_pb, member_from_pb, report_from_pb, user_from_pb
+from madang.wire.administration import ban_from_pb, report_from_pb
+from madang.wire.channels import CHANNEL_ROLES, member_from_pb
+from madang.wire.people import user_from_pb
 
 
 class BanInfo(NamedTuple):
@@ -65,7 +67,7 @@ class ModerationCalls(Calls):
     async def set_member_role(self, ref: ChannelRef, user: UserRef, role: ChannelRole) -> Member:
         """Give a member a role (the channel's owners). Raises LastOwner."""
         channel_id, user_id = await self._where_who(ref, user)
-        request = pb.SetMemberRoleRequest(channel_id=channel_id, user_id=user_id, role=channel_role_to_pb(role))
+        request = pb.SetMemberRoleRequest(channel_id=channel_id, user_id=user_id, role=CHANNEL_ROLES.contract(role))
         answer = await self._transport.call(self._transport.lobby.SetMemberRole, request)
         return member_from_pb(answer.member)
 

@@ -32,7 +32,7 @@ from madang.core.errors import (
 )
 from madang.v1 import channel_service_pb2 as pb
 from madang.v1.resources_pb2 import Message
-from madang.wire.convert import micros
+from madang.wire.values import micros
 
 if TYPE_CHECKING:
     from madang.client.transport import PostCall

@@ -9,7 +9,7 @@ from madang.client.transport import ServerInfo, Transport
 from madang.core.errors import MadangError, NotPermitted, TokenInvalid, TokenMissing, Unauthenticated
 from madang.core.models import Session, User, UserKind
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import session_from_pb, user_from_pb
+from madang.wire.people import session_from_pb, user_from_pb
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from madang.client.line import Line, Lost, keep_open
 from madang.client.transport import Transport
 from madang.core.presence import Presence, Status
 from madang.v1 import heartbeat_service_pb2 as pb
-from madang.wire.convert import presence_from_pb
+from madang.wire.people import presence_from_pb
 
 
 class Watch:

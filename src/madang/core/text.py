@@ -76,15 +76,6 @@ def check_line(text: str, most: int) -> str:
     return text
 
 
-def check_reason(reason: str) -> None:
-    """Raise TextNotAllowed unless the reason is one line of at most 256 characters. It may be empty."""
-    if len(reason) > MAX_REASON:
-        raise TextNotAllowed(problem=f"is longer than {MAX_REASON} characters")
-    found = _CONTROL_OR_BREAK.search(reason)
-    if found:
-        raise TextNotAllowed(problem=f"holds U+{ord(found[0]):04X}; a reason is one line without control characters")
-
-
 def check_handle(handle: str) -> str:
     """The handle in normal form (NFC). Raises NameNotAllowed, also for one that looks like a forged one."""
     handle = _check_name(handle, MAX_HANDLE)

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import sys
+from typing import Any
 
 from madang.core import tokens
 
@@ -46,17 +47,20 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: `time` (RFC 3339, UTC), `level`, `logger`, `message`, and of an error its `traceback`."""
+    """One object a line: `time` (RFC 3339, UTC), `level`, `logger`, `message`, of an error its `traceback`, of a call
+    the facts of the access log.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
         time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
-        line = {
+        line: dict[str, Any] = {
             "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": masked(record.getMessage()),
         }
+        line |= getattr(record, "facts", {})
         if record.exc_info:
             line["traceback"] = masked(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)

@@ -246,7 +246,15 @@ class Node:
         self.addresses = {"agent": await shared.start(settings.listen), **own}
 
     def _listener(self, contract: Contract) -> Listener:
-        ours = ContractInterceptor(self._agent, contract, self._limiter, self.settings.trusted_proxies, self._calls)
+        settings = self.settings
+        ours = ContractInterceptor(
+            self._agent,
+            contract,
+            self._limiter,
+            settings.trusted_proxies,
+            counts=self._calls,
+            access_log=settings.access_log,
+        )
         listener = Listener(self.settings, [ours, ClassicInterceptor()], self._certificates)
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.stop, self.settings.drain)

@@ -54,6 +54,11 @@ def add_parsers(commands: Commands) -> None:
     restore = _add(commands, "restore", "check a backup, or put it into an empty data directory")
     restore.add_argument("directory", metavar="DIR", type=Path, help="the backup")
     restore.add_argument("--check", action="store_true", help="only see whether the backup is whole")
+    restore.add_argument(
+        "--end-sessions",
+        action="store_true",
+        help="sign everybody out: no session, token, invite or reset code of then is good any more",
+    )
     add_settings(restore, "data")
     restore.set_defaults(func=run_restore)
 
@@ -131,15 +136,21 @@ def run_restore(arguments: argparse.Namespace) -> int:
             print(f"{arguments.directory} is whole: {held}, as of {made.created_at}")
             return 0
         data = config_of(arguments).data
-        made, store_id = restore(arguments.directory, data)
+        put = restore(arguments.directory, data, end_sessions=arguments.end_sessions)
     except SettingError as error:
         return usage_error(error)
     except BackupError as error:
         return _failed(error)
-    print(f"{data} is as it was at {made.created_at}, under the new name {store_id}: clients start over by themselves.")
-    print(
-        "Sessions and invites that were revoked, and bans that were set after that, have to be revoked and set again."
-    )
+    then = put.made.created_at
+    print(f"{data} is as it was at {then}, under the new name {put.store_id}: clients start over by themselves.")
+    if arguments.end_sessions:
+        print(f"{put.ended} sessions, tokens and codes were ended: everybody signs in again. Guests come as new ones.")
+        print("Bans that were set after that have to be set again.")
+    else:
+        print(
+            "Sessions and invites that were revoked after that are good again (--end-sessions ends them all), and bans"
+        )
+        print("that were set after that have to be set again.")
     return 0
 
 

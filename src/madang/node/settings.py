@@ -189,6 +189,9 @@ class Settings:
     log_format: str = "text"
     """`text` or `json`: how a line of the log looks."""
 
+    access_log: bool = False
+    """Whether a line is logged for each call: whose, from where, how it ended. Never words, never secrets."""
+
     verbose: bool = False
     """Whether more is logged."""
 

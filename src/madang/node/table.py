@@ -151,6 +151,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keepalive_timeout", SECONDS, "how long its answer may take; then it ends"),
     Setting("metrics", ADDRESS, "where to answer /metrics, /ready and /live by plain HTTP, to whoever asks", "off"),
     Setting("log_format", LOG_FORMAT, "how the log looks: lines for people, or a JSON object a line"),
+    Setting("access_log", SWITCH, "log a line for each call: who, from where, how it ended; no words, no secrets"),
     Setting("verbose", SWITCH, "log more"),
 )
 

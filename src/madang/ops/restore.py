@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import time
 import uuid
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from madang.ops import files
 from madang.ops.certificates import CERT_NAME, KEY_NAME
@@ -20,6 +23,14 @@ from madang.storage.store import FILE_NAME
 
 MAY_BE_THERE = frozenset({LOCK_NAME, "madang.toml", CERT_NAME, KEY_NAME, "lost+found"})
 """What a data directory may hold and still count as empty: what an administrator puts there first."""
+
+
+class Restored(NamedTuple):
+    """What was put back: the backup, the store's new name, and how many sessions and codes were ended with it."""
+
+    made: Manifest
+    store_id: str
+    ended: int
 
 
 def check(directory: Path) -> tuple[Manifest, Contents]:
@@ -41,8 +52,11 @@ def check(directory: Path) -> tuple[Manifest, Contents]:
     return made, contents
 
 
-def restore(directory: Path, data: Path) -> tuple[Manifest, str]:
-    """Check a backup, and put it into a data directory that is empty or not there; the manifest, and the new store_id.
+def restore(directory: Path, data: Path, *, end_sessions: bool = False) -> Restored:
+    """Check a backup, and put it into a data directory that is empty or not there.
+
+    `end_sessions`: nothing that opened a door then opens one now: no session, no token of a bot, no invite, no code for
+    a new password. What was revoked after the backup would be good again.
 
     The store gets a new name: its numbers may be given again, to other messages, so a position that somebody kept from
     the history that was lost must not be taken for one in this history. Clients then start over by themselves.
@@ -54,7 +68,8 @@ def restore(directory: Path, data: Path) -> tuple[Manifest, str]:
     try:
         with DirectoryLock(data):
             _refuse_full(data)  # a server may have come and gone meanwhile
-            return made, _put(directory / made.file, made, data)
+            store_id, ended = _put(directory / made.file, made, data, end_sessions)
+            return Restored(made, store_id, ended)
     except StoreError as error:
         raise BackupError(str(error)) from error
     except (OSError, sqlite3.Error) as error:
@@ -81,7 +96,7 @@ def _refuse_full(data: Path) -> None:
         raise BackupError(f"{data} is not empty: {found[0]} is there. Restore into a new directory, or move it away")
 
 
-def _put(source: Path, made: Manifest, data: Path) -> str:
+def _put(source: Path, made: Manifest, data: Path, end_sessions: bool) -> tuple[str, int]:
     partial = data / f"{FILE_NAME}.restoring-{os.getpid()}"
     store_id = str(uuid.uuid4())
     try:
@@ -90,6 +105,8 @@ def _put(source: Path, made: Manifest, data: Path) -> str:
         with closing(sqlite3.connect(partial)) as connection, connection:
             connection.execute("UPDATE store_info SET value = ? WHERE key = ?", (store_id, STORE_ID))
             connection.execute("DELETE FROM store_info WHERE key = ?", (MOVED,))  # another store, with a way of its own
+            ended = _end_sessions(connection) if end_sessions else 0
+            _audit(connection, made, ended if end_sessions else None)
         files.sync(partial)
         partial.rename(data / FILE_NAME)
         files.sync(data)
@@ -97,4 +114,34 @@ def _put(source: Path, made: Manifest, data: Path) -> str:
         for left in (partial, partial.with_name(f"{partial.name}-journal")):
             with suppress(FileNotFoundError):
                 left.unlink()
-    return store_id
+    return store_id, ended
+
+
+def _end_sessions(connection: sqlite3.Connection) -> int:
+    """Revoke whatever lets somebody in; how much that was. A backup may be older than the codes."""
+    ended, now = 0, _now()
+    for table in _tables(connection) & {"sessions", "codes"}:
+        # S608: one of these two names
+        query = f"UPDATE {table} SET revoked_at = ? WHERE revoked_at IS NULL"  # noqa: S608
+        ended += connection.execute(query, (now,)).rowcount
+    return ended
+
+
+def _audit(connection: sqlite3.Connection, made: Manifest, ended: int | None) -> None:
+    """Have the audit log say that this history was put back; nobody did it over the API. A backup may be older."""
+    if "audit_events" not in _tables(connection):
+        return
+    details = {"backup": made.created_at} | ({} if ended is None else {"ended": str(ended)})
+    connection.execute(
+        "INSERT INTO audit_events (created_at, actor_id, address, action, user_id, channel_id, details)"
+        " VALUES (?, 0, '', 'server.restore', 0, 0, ?)",
+        (_now(), json.dumps(details)),
+    )
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

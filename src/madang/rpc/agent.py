@@ -14,7 +14,7 @@ from madang.services.front import Front
 from madang.services.sessions import SignedIn
 from madang.services.streams import Streams
 from madang.v1 import agent_service_pb2 as pb
-from madang.wire.convert import session_to_pb, user_to_pb
+from madang.wire.people import session_to_pb, user_to_pb
 
 _REGISTRATIONS: dict[Registration, pb.Registration.ValueType] = {
     Registration.INVITE: pb.REGISTRATION_INVITE,

@@ -8,7 +8,9 @@ from madang.services.front import Front
 from madang.v1 import agent_service_pb2 as pb
 from madang.v1 import resources_pb2
 from madang.v1.agent_service_pb2_grpc import AgentServiceServicer
-from madang.wire.convert import audit_event_to_pb, invite_to_pb, micros, server_role_from_pb, set_time, user_to_pb
+from madang.wire.administration import audit_event_to_pb, invite_to_pb
+from madang.wire.people import SERVER_ROLES, user_to_pb
+from madang.wire.values import micros, set_time
 
 
 class AdminServicer(AgentServiceServicer):
@@ -21,7 +23,7 @@ class AdminServicer(AgentServiceServicer):
         """See the contract."""
         role = ServerRole.MEMBER
         if request.role != resources_pb2.SERVER_ROLE_UNSPECIFIED:
-            role = server_role_from_pb(request.role)
+            role = SERVER_ROLES.core(request.role)
         code, invite = await self._admin.create_invite(
             actor(), role, request.max_uses, request.lifetime_seconds, request.note
         )
@@ -48,7 +50,7 @@ class AdminServicer(AgentServiceServicer):
 
     async def SetServerRole(self, request: pb.SetServerRoleRequest, context: Context) -> pb.SetServerRoleResponse:
         """See the contract."""
-        user = await self._admin.set_role(actor(), request.user_id, server_role_from_pb(request.role))
+        user = await self._admin.set_role(actor(), request.user_id, SERVER_ROLES.core(request.role))
         return pb.SetServerRoleResponse(user=user_to_pb(user))
 
     async def SetBotLimits(self, request: pb.SetBotLimitsRequest, context: Context) -> pb.SetBotLimitsResponse:

@@ -6,7 +6,8 @@ from madang.rpc.interceptor import Context, actor
 from madang.services.front import Front
 from madang.v1 import agent_service_pb2 as pb
 from madang.v1.agent_service_pb2_grpc import AgentServiceServicer
-from madang.wire.convert import micros, scopes_from_pb, session_to_pb, user_to_pb
+from madang.wire.people import scopes_from_pb, session_to_pb, user_to_pb
+from madang.wire.values import micros
 
 
 class BotServicer(AgentServiceServicer):

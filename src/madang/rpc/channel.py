@@ -17,7 +17,8 @@ from madang.services.streams import Streams
 from madang.services.subscription import Wanted
 from madang.v1 import channel_service_pb2 as pb
 from madang.v1.channel_service_pb2_grpc import ChannelServiceServicer
-from madang.wire.convert import message_to_pb, request_id_bytes
+from madang.wire.messages import message_to_pb
+from madang.wire.values import request_id_bytes
 
 
 class ChannelServicer(ChannelServiceServicer):

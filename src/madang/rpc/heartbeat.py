@@ -10,7 +10,7 @@ from madang.services.heartbeat import LEASE, HeartbeatService
 from madang.services.streams import Streams
 from madang.v1 import heartbeat_service_pb2 as pb
 from madang.v1.heartbeat_service_pb2_grpc import HeartbeatServiceServicer
-from madang.wire.convert import presence_to_pb, status_from_pb
+from madang.wire.people import STATUSES, presence_to_pb
 
 
 class HeartbeatServicer(HeartbeatServiceServicer):
@@ -29,7 +29,7 @@ class HeartbeatServicer(HeartbeatServiceServicer):
 
     async def SetStatus(self, request: pb.SetStatusRequest, context: Context) -> pb.SetStatusResponse:
         """See the contract."""
-        presence = self._heartbeat.set_status(caller().user_id, status_from_pb(request.status))
+        presence = self._heartbeat.set_status(caller().user_id, STATUSES.core(request.status))
         return pb.SetStatusResponse(presence=presence_to_pb(presence))
 
     async def ListPresences(self, request: pb.ListPresencesRequest, context: Context) -> pb.ListPresencesResponse:

@@ -22,6 +22,7 @@ from madang.core.errors import Internal, LimitReached, MadangError, MalformedReq
 from madang.core.hosts import limit_key
 from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, MAX_SECONDS_BEFORE_SIGN_IN
 from madang.core.models import Actor, Session
+from madang.rpc.access_log import logged
 from madang.rpc.address import Network, address_of
 from madang.rpc.counting import CallCounts
 from madang.rpc.status import abort
@@ -46,6 +47,8 @@ VALIDATED_BY_SERVICER = frozenset({"/madang.v1.ChannelService/Post"})
 _BEARER = "Bearer "
 _session: ContextVar[Session] = ContextVar("session")
 _address: ContextVar[str] = ContextVar("address")
+_reason: ContextVar[str] = ContextVar("reason")
+"""Why the call was refused, for the access log."""
 _log = logging.getLogger("madang.rpc")
 
 
@@ -82,9 +85,14 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
         contract: Contract,
         limiter: Limiter,
         trusted_proxies: Sequence[Network] = (),
+        *,
         counts: CallCounts | None = None,
+        access_log: bool = False,
     ) -> None:
-        """`counts`: where calls are counted; a node has one for all of its listeners."""
+        """`counts`: where calls are counted; a node has one for all of its listeners. `access_log`: whether a line is
+        logged for each call.
+        """
+        self._access_log = access_log
         self._agent = agent
         self._contract = contract
         self._limiter = limiter
@@ -110,7 +118,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                 await self._authenticate(handler_call_details.invocation_metadata)
             except MadangError as error:
                 self._counts.turned_away(method.removeprefix(PREFIX), error)
-                return _refusing(error)
+                return self._refusing(method.removeprefix(PREFIX), error)
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
@@ -157,6 +165,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                     return await call(request, context)
             except MadangError as error:
                 self._counts.refused(name, error)
+                _reason.set(error.reason)
                 if isinstance(error, Internal):
                     _log.error("%s failed", method, exc_info=error.__cause__ or error)
                 await abort(context, error)
@@ -170,7 +179,25 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                     _log.exception("%s failed", method)
                 await abort(context, Internal())
 
-        return self._counts.counted(name, guarded, streams=streams)
+        counted = self._counts.counted(name, guarded, streams=streams)
+        return logged(name, counted, self._who) if self._access_log else counted
+
+    def _refusing(self, name: str, error: MadangError) -> Handler:
+        """A handler that refuses a call, whatever its shape, before anything is read of it."""
+
+        async def refuse(requests: object, context: Context) -> None:
+            _reason.set(error.reason)
+            await abort(context, error)
+
+        refusing = logged(name, refuse, self._who) if self._access_log else refuse
+        return grpc.stream_stream_rpc_method_handler(refusing)
+
+    def _who(self, context: Context) -> dict[str, Any]:
+        """What the access log tells of the caller."""
+        reason, session = _reason.get(""), _session.get(None)
+        known = {"user_id": session.user_id, "session_id": session.session_id} if session is not None else {}
+        address = address_of(context, self._trusted_proxies)
+        return ({"reason": reason} if reason else {}) | known | {"address": address}
 
     def _check(self, request: object) -> None:
         if isinstance(request, _TooLarge):
@@ -196,15 +223,6 @@ def _entering(limiter: Limiter, request: object, address: str) -> AbstractContex
     if isinstance(request, agent_pb2.SignInRequest) and request.WhichOneof("credential") == "guest":
         limiter.pay_guest(address)
     return nullcontext()
-
-
-def _refusing(error: MadangError) -> Handler:
-    """A handler that refuses a call, whatever its shape, before anything is read of it."""
-
-    async def refuse(requests: object, context: Context) -> None:
-        await abort(context, error)
-
-    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def _in_time(call: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[AsyncIterator[Any], Context], Awaitable[Any]]:

@@ -11,7 +11,9 @@ from madang.services.making import ChannelUpdate
 from madang.services.moderation import ModerationService
 from madang.services.reports import ReportService
 from madang.v1 import lobby_service_pb2 as pb
-from madang.wire.convert import channel_kind_from_pb, channel_to_pb, member_to_pb, request_id_bytes, user_to_pb
+from madang.wire.channels import CHANNEL_KINDS, channel_to_pb, member_to_pb
+from madang.wire.people import user_to_pb
+from madang.wire.values import request_id_bytes
 
 
 class LobbyServicer(ModerationMethods):
@@ -24,7 +26,7 @@ class LobbyServicer(ModerationMethods):
     async def CreateChannel(self, request: pb.CreateChannelRequest, context: Context) -> pb.CreateChannelResponse:
         """See the contract."""
         request_id = request_id_bytes(request.request_id)
-        kind = channel_kind_from_pb(request.kind) if request.kind else ChannelKind.PUBLIC
+        kind = CHANNEL_KINDS.core(request.kind) if request.kind else ChannelKind.PUBLIC
         channel = await self._lobby.create(actor(), request.name, request.topic, request_id, kind)
         return pb.CreateChannelResponse(channel=channel_to_pb(channel))
 

@@ -9,7 +9,7 @@ from madang.core.models import Channel, Member
 from madang.rpc.interceptor import caller
 from madang.v1 import lobby_service_pb2 as pb
 from madang.v1 import resources_pb2
-from madang.wire.convert import channel_to_pb, member_to_pb
+from madang.wire.channels import channel_to_pb, member_to_pb
 
 
 def shown(member: Member) -> resources_pb2.Member:

@@ -11,7 +11,9 @@ from madang.services.moderation import ModerationService
 from madang.services.reports import ReportService
 from madang.v1 import lobby_service_pb2 as pb
 from madang.v1.lobby_service_pb2_grpc import LobbyServiceServicer
-from madang.wire.convert import ban_to_pb, channel_role_from_pb, micros, report_to_pb
+from madang.wire.administration import ban_to_pb, report_to_pb
+from madang.wire.channels import CHANNEL_ROLES
+from madang.wire.values import micros
 
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999, beyond which a Timestamp says nothing."""
@@ -52,7 +54,7 @@ class ModerationMethods(LobbyServiceServicer):
 
     async def SetMemberRole(self, request: pb.SetMemberRoleRequest, context: Context) -> pb.SetMemberRoleResponse:
         """See the contract."""
-        role = channel_role_from_pb(request.role)
+        role = CHANNEL_ROLES.core(request.role)
         member = await self._moderation.set_role(actor(), request.channel_id, request.user_id, role)
         return pb.SetMemberRoleResponse(member=shown(member))
 

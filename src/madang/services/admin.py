@@ -9,7 +9,7 @@ from madang.core.events import BotLimitsChanged, ServerRoleChanged, SessionEnded
 from madang.core.limits import Limits
 from madang.core.models import Actor, AuditEvent, Invite, ServerRole, User, UserKind
 from madang.core.paging import cut, decode_token, encode_token, page_size
-from madang.core.text import check_line
+from madang.core.text import MAX_REASON, check_line
 from madang.services import bounds
 from madang.services.accounts import new_code
 from madang.services.sessions import end_all
@@ -20,7 +20,6 @@ from madang.storage.transaction import Transaction
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
-MAX_REASON = 256
 MAX_NOTE = 128
 INVITE_LIFE = 7 * 24 * 3600
 """How long an invite is good unless something else is asked for, seconds."""

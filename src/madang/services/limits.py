@@ -96,7 +96,7 @@ class MessageBudget:
 
 
 class Limiter:
-    """The budgets of one node. Addresses are as `madang.rpc.address.limit_key` makes them."""
+    """The budgets of one node. Addresses are as `madang.core.hosts.limit_key` makes them."""
 
     def __init__(
         self, limits: Limits | None, clock: Callable[[], int], bus: Bus | None = None, load_rate: LoadRate | None = None

@@ -9,7 +9,7 @@ from madang.core.errors import InvalidField, UserNotFound
 from madang.core.models import LOBBY_ID, Actor, Ban, ChannelRole, Content, Member, ServerRole, User
 from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
-from madang.core.text import check_reason
+from madang.core.text import MAX_REASON, check_line
 from madang.services import access, membership
 from madang.services.access import Place
 from madang.storage import audit, bans, memberships
@@ -37,16 +37,14 @@ class ModerationService:
 
     async def remove(self, actor: Actor, channel_id: int, user_id: int, reason: str) -> None:
         """Remove a member, who may come back. Repeating it changes nothing. Raises TextNotAllowed, LastOwner."""
-        check_reason(reason)
-        await self._store.write(_remove, actor, channel_id, user_id, reason)
+        await self._store.write(_remove, actor, channel_id, user_id, check_line(reason, MAX_REASON))
 
     async def ban(self, actor: Actor, channel_id: int, user_id: int, reason: str, expires_at: int | None) -> None:
         """Keep a user out, a member or not, until `expires_at` (microseconds) or for good. A later ban replaces it.
 
         Raises TextNotAllowed, InvalidField for a time that has passed, UserNotFound, LastOwner.
         """
-        check_reason(reason)
-        await self._store.write(_ban, actor, channel_id, user_id, reason, expires_at)
+        await self._store.write(_ban, actor, channel_id, user_id, check_line(reason, MAX_REASON), expires_at)
 
     async def unban(self, actor: Actor, channel_id: int, user_id: int) -> None:
         """Let a user in again. Repeating it does no harm."""

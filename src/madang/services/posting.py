@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from madang.core import policy
-from madang.core.errors import ChannelNotFound, MadangError, RequestIdReused
+from madang.core.errors import ChannelNotFound, MadangError, RequestIdReused, SessionRevoked
 from madang.core.events import HeadKnown
 from madang.core.models import Changes, Channel, ChannelKind, ChannelRole, Content, Draft, Message, ServerRole
 from madang.core.policy import Action, Standing
-from madang.storage import directory, memberships, messages
+from madang.services.sessions import banned
+from madang.storage import directory, memberships, messages, server_bans
 from madang.storage.transaction import Transaction
-from madang.wire.convert import request_id_text
+from madang.wire.values import request_id_text
 
 Appended = Message | MadangError
 
@@ -59,7 +60,10 @@ class _Group:
         if transaction.locks is not None:
             transaction.locks.channels({draft.channel_id for draft in drafts})
         pairs = {(draft.channel_id, draft.author_id) for draft in drafts}
-        found, self._seats = directory.places(connection, pairs)
+        found, self._seats, suspicious = directory.places(connection, pairs)
+        # The session was good when the draft was handed over; its user may have been shut out since.
+        everyone = {author_id for _, author_id in pairs} if suspicious else ()
+        self._shut_out = server_bans.shut_out(connection, everyone, transaction.now) if everyone else {}
         # Few channels care what their authors are on the server: for all others it is not even asked.
         asking = {key for key, channel in found.items() if policy.asks_server_role(channel)}
         authors = {author_id for channel_id, author_id in pairs if channel_id in asking} if asking else ()
@@ -130,6 +134,9 @@ class _Group:
 
     def _judge(self, place: _Place, author_id: int) -> None:
         """Raise unless the author may write there, now; and note if it is held to slow mode."""
+        if author_id in self._shut_out:
+            ban = self._shut_out[author_id]
+            raise SessionRevoked if ban is None else banned(ban)
         channel = place.channel
         seat = self._seats.get((channel.channel_id, author_id))
         in_lobby = channel.kind is ChannelKind.LOBBY

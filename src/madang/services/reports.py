@@ -7,7 +7,7 @@ from madang.core.errors import MadangError, MessageNotFound, NotPermitted, Repor
 from madang.core.models import Actor, Report
 from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.policy import Action
-from madang.core.text import check_reason
+from madang.core.text import MAX_REASON, check_line
 from madang.services import access
 from madang.storage import audit, messages, reports
 from madang.storage.database import Connection
@@ -30,8 +30,7 @@ class ReportService:
 
         Raises TextNotAllowed, MessageNotFound, and what policy says.
         """
-        check_reason(reason)
-        return await self._store.write(_report, actor, channel_id, sequence, reason)
+        return await self._store.write(_report, actor, channel_id, sequence, check_line(reason, MAX_REASON))
 
     async def page(
         self, actor: Actor, channel_id: int, include_resolved: bool, size: int, token: str

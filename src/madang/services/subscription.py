@@ -15,7 +15,8 @@ from madang.storage import directory, memberships, messages
 from madang.storage.database import Connection
 from madang.storage.store import Store
 from madang.v1 import channel_service_pb2 as pb
-from madang.wire.convert import channel_to_pb, user_to_pb
+from madang.wire.channels import channel_to_pb
+from madang.wire.people import user_to_pb
 
 
 @dataclass(frozen=True, slots=True)

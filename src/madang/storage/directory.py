@@ -12,6 +12,7 @@ from madang.core.text import fold
 from madang.storage import memberships
 from madang.storage.bulk import select_in
 from madang.storage.schema import channels, members
+from madang.storage.server_bans import ANY_SHUT_OUT
 from madang.storage.transaction import Transaction, unique
 
 _CHANNEL = (
@@ -34,7 +35,14 @@ _MAX_BLOCK = 256
 # What every commit asks is built once: to build a statement takes longer than to run it.
 _BY_IDS = sa.select(*_CHANNEL).where(channels.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
 _PLACES = (
-    sa.select(*_CHANNEL, members.c.user_id, members.c.role, members.c.muted_until, members.c.wrote_at)
+    sa.select(
+        *_CHANNEL,
+        members.c.user_id,
+        members.c.role,
+        members.c.muted_until,
+        members.c.wrote_at,
+        ANY_SHUT_OUT.label("shut"),
+    )
     .select_from(
         channels.outerjoin(
             members,
@@ -166,12 +174,14 @@ def place(connection: sa.Connection, channel_id: int, user_id: int) -> tuple[Cha
 
 def places(
     connection: sa.Connection, pairs: Iterable[tuple[int, int]]
-) -> tuple[dict[int, Channel], dict[tuple[int, int], Seat]]:
-    """The channels of the (channel_id, user_id) pairs, and the seats of those of the pairs that are memberships.
+) -> tuple[dict[int, Channel], dict[tuple[int, int], Seat], bool]:
+    """The channels of the (channel_id, user_id) pairs, and the seats of those of the pairs that are memberships; and
+    whether some of the users may be shut out from the server, see `server_bans.shut_out`.
 
     In the lobby, where everyone is a member, only some have a seat of their own. Maybe some seats too that were not
     asked for.
     """
+    suspicious = False
     found: dict[int, Channel] = {}
     seats: dict[tuple[int, int], Seat] = {}
     width = len(_CHANNEL)
@@ -179,10 +189,11 @@ def places(
         for row in select_in(connection, _PLACES, {"channel_ids": channel_ids, "user_ids": user_ids}):
             if row[0] not in found:
                 found[row[0]] = _channel(row[:width])
+            suspicious = suspicious or bool(row[width + 4])
             user_id = row[width]
             if user_id is not None:
                 seats[row[0], user_id] = Seat(memberships.ROLES[row[width + 1]], row[width + 2], row[width + 3])
-    return found, seats
+    return found, seats, suspicious
 
 
 def _blocks(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[set[int], set[int]]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from madang.core.models import Ban, User
-from madang.storage.schema import bans
+from madang.storage.bulk import select_in
+from madang.storage.schema import bans, users
 from madang.storage.transaction import Transaction
 
 SERVER = 0
@@ -21,6 +22,26 @@ BAN = (
     bans.c.created_at,
     bans.c.expires_at,
 )
+
+
+_SHUT_OUT = (
+    sa.select(users.c.user_id, users.c.deleted_at, *BAN)
+    .select_from(
+        users.outerjoin(
+            bans,
+            sa.and_(
+                bans.c.channel_id == sa.literal_column(str(SERVER)),
+                bans.c.user_id.in_((users.c.user_id, users.c.owner_id)),
+            ),
+        )
+    )
+    .where(
+        users.c.user_id.in_(sa.bindparam("user_ids", expanding=True)),
+        sa.or_(users.c.deleted_at.is_not(None), bans.c.user_id.is_not(None)),
+    )
+)
+ANY_SHUT_OUT = sa.exists(_SHUT_OUT)
+"""Whether it is worth it to ask `shut_out` of the users in the parameter `user_ids`: mostly it is not."""
 
 
 def holds(users: sa.Table, now: int) -> tuple[sa.Table, sa.ColumnElement[bool]]:
@@ -41,6 +62,20 @@ def active(connection: sa.Connection, user_id: int, now: int) -> Ban | None:
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else ban_of(row)
+
+
+def shut_out(connection: sa.Connection, user_ids: Collection[int], now: int) -> dict[int, Ban | None]:
+    """Those of the users who may do nothing here any more: banned, or bots of somebody who is, and the ban; or deleted,
+    and None.
+    """
+    found: dict[int, Ban | None] = {}
+    for user_id, deleted_at, *row in select_in(connection, _SHUT_OUT, {"user_ids": user_ids}):
+        ban = ban_of(row)
+        if deleted_at is not None:
+            found[user_id] = None
+        elif ban is not None and (ban.expires_at is None or ban.expires_at > now):
+            found[user_id] = ban
+    return found
 
 
 def put(transaction: Transaction, user_id: int, moderator_id: int, reason: str, expires_at: int | None) -> None:

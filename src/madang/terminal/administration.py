@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from typing import TypedDict
 
 from madang.client.client import Client
 from madang.core.models import AuditEvent
@@ -131,24 +132,52 @@ async def bot_limits(arguments: argparse.Namespace) -> int:
 
 
 async def audit(arguments: argparse.Namespace) -> int:
-    """Run `madang admin audit`: newest first."""
+    """Run `madang admin audit`: newest first, or with --follow as it comes."""
     with ends_with_its_reader():
         async with one_shot(read_options(arguments)) as client:
-            found: list[AuditEvent] = []
-            left = None if arguments.all else arguments.limit
-            events = client.admin.audit(
-                actor=arguments.actor, user=arguments.user, channel=arguments.channel, action=arguments.action_prefix
-            )
-            async for event in events:
-                found.append(event)
-                if len(found) == (_PAGE if left is None else min(_PAGE, left)):
-                    await _print_events(arguments, client, found)
-                    left = None if left is None else left - len(found)
-                    found.clear()
-                    if left == 0:
-                        break
-            await _print_events(arguments, client, found)
+            if arguments.follow:
+                await _follow_audit(arguments, client)
+            else:
+                async for events in _newest_first(arguments, client):
+                    await _print_events(arguments, client, events)
     return Exit.DONE
+
+
+async def _newest_first(arguments: argparse.Namespace, client: Client) -> AsyncIterator[list[AuditEvent]]:
+    """As many events as are asked for, a few at a time."""
+    found: list[AuditEvent] = []
+    left: int | None = None if arguments.all else arguments.limit
+    async for event in client.admin.audit(**_which(arguments)):
+        found.append(event)
+        if len(found) == (_PAGE if left is None else min(_PAGE, left)):
+            yield found
+            left = None if left is None else left - len(found)
+            found = []
+            if left == 0:
+                return
+    yield found
+
+
+async def _follow_audit(arguments: argparse.Namespace, client: Client) -> None:
+    """Print what is there, oldest first, and then what comes, for ever."""
+    newest_first = [event async for events in _newest_first(arguments, client) for event in events]
+    await _print_events(arguments, client, newest_first[::-1])
+    after = newest_first[0].event_id if newest_first else 0
+    async for event in client.admin.follow_audit(after=after, **_which(arguments)):
+        await _print_events(arguments, client, [event])
+
+
+class _Which(TypedDict):
+    """Which events are asked for, as `client.admin.audit` takes it."""
+
+    actor: str | None
+    user: str | None
+    channel: str | None
+    action: str
+
+
+def _which(arguments: argparse.Namespace) -> _Which:
+    return _Which(actor=arguments.actor, user=arguments.user, channel=arguments.channel, action=arguments.action_prefix)
 
 
 async def reports(arguments: argparse.Namespace) -> int:

@@ -91,6 +91,7 @@ def _add_audit(more: Commands) -> None:
     how_many = audit.add_mutually_exclusive_group()
     how_many.add_argument("--limit", "-n", metavar="N", type=above_zero, default=100, help="how many; default: 100")
     how_many.add_argument("--all", action="store_true", help="all there are")
+    audit.add_argument("--follow", "-f", action="store_true", help="oldest first, and then what comes, for ever")
     add_json(audit, "audit")
 
 

@@ -227,8 +227,7 @@ def _end_on_signals(screen: Screen) -> None:
     """Let a signal from outside end the console as the user would, so that the terminal is put back."""
     if screen.interactive:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            with suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(number, screen.close)
+            asyncio.get_running_loop().add_signal_handler(number, screen.close)
 
 
 def _unsent_text(unsent: int, keeps: bool) -> str:

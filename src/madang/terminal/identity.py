@@ -21,6 +21,7 @@ from madang.terminal.output import print_record, print_texts
 from madang.terminal.places import forget_signed_in, remember_signed_in
 from madang.terminal.records import user_record
 from madang.terminal.signin import device, in_time, keyring_of, saved_session
+from madang.terminal.trust import remember_trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ async def become(options: Options, person: NewPerson) -> User:
         raise
     await client.close(drain=0)
     remember_signed_in(options.base, options.server, options.name)
+    remember_trust(options.base, options.server, options.tls)
     await _end(options, before, client.token)
     return me
 

@@ -23,6 +23,7 @@ from madang.terminal.places import (
     state_folder,
     system_handle,
 )
+from madang.terminal.trust import remembered_trust, trust_of
 
 if TYPE_CHECKING:
     from madang.client.tls import Tls
@@ -87,7 +88,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--tls",
         action=argparse.BooleanOptionalAction,
         default=absent,
-        help="use TLS, or plain text; environment: MADANG_TLS; default: TLS, but plain text to this machine",
+        help="use TLS, or plain text; environment: MADANG_TLS; default: as you signed in at this server, "
+        "else TLS, but plain text to this machine",
     )
     group.add_argument(
         "--tls-ca",
@@ -127,6 +129,7 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str] =
     base = (given.get("state") or _from(environment, "MADANG_STATE", Path) or state_base()).expanduser()
     name = given.get("name") or _from(environment, "MADANG_NAME", checked_handle)
     name = name or signed_in_name(base, server) or system_handle()
+    tls = _read_tls(given, environment)
     return Options(
         server,
         name,
@@ -135,7 +138,7 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str] =
         base=base,
         token=environment.get("MADANG_TOKEN") or None,
         keyring=_from(environment, "MADANG_KEYRING", _yes) is not False,
-        tls=_read_tls(given, environment),
+        tls=tls if tls is not None else remembered_trust(base, server),
     )
 
 
@@ -147,21 +150,14 @@ def as_name(options: Options, name: str) -> Options:
 
 
 def _read_tls(given: Mapping[str, Any], environment: Mapping[str, str]) -> Tls | bool | None:
-    """How the server is trusted. What belongs to TLS switches it on."""
+    """How the server is to be trusted; None where nothing says so. What belongs to TLS switches it on."""
     use: bool | None = given.get("tls", _from(environment, "MADANG_TLS", _yes))
     names = {"ca": "tls_ca", "pin": "tls_pin", "cert": "client_cert", "key": "client_key"}
     chosen = {}
     for part, name in names.items():
         read = pin if part == "pin" else str
         chosen[part] = given.get(name) or _from(environment, f"MADANG_{name.upper()}", read)
-    if use is False or not any(chosen.values()):
-        return use
-    from madang.client.tls import Tls  # the command line's help comes without it
-
-    try:
-        return Tls(chosen["ca"], chosen["pin"] or "", chosen["cert"], chosen["key"])
-    except ValueError as error:
-        raise CommandError(str(error), Exit.USAGE) from None
+    return use if use is False else trust_of(chosen) or use
 
 
 def _from(environment: Mapping[str, str], variable: str, read: Callable[[str], T]) -> T | None:

@@ -53,22 +53,27 @@ def state_base() -> Path:
     return platformdirs.user_state_path("madang", appauthor=False)
 
 
+def server_folder(base: Path, server: str) -> Path:
+    """The folder of one server."""
+    return base / _folder(server)
+
+
 def state_folder(base: Path, server: str, name: str) -> Path:
     """The folder of one user of one server."""
-    return base / _folder(server) / _folder(name)
+    return server_folder(base, server) / _folder(name)
 
 
 def signed_in_name(base: Path, server: str) -> str | None:
     """Who signed in last at a server on this computer, and has not signed out; None where nobody did."""
     try:
-        return checked_handle((base / _folder(server) / _SIGNED_IN).read_text("utf-8").strip())
+        return checked_handle((server_folder(base, server) / _SIGNED_IN).read_text("utf-8").strip())
     except (OSError, ValueError):
         return None
 
 
 def remember_signed_in(base: Path, server: str, name: str) -> None:
     """Somebody signed in: whoever gives no name is this one from now on."""
-    path = base / _folder(server) / _SIGNED_IN
+    path = server_folder(base, server) / _SIGNED_IN
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(f"{name}\n", "utf-8")
 
@@ -77,7 +82,7 @@ def forget_signed_in(base: Path, server: str, name: str) -> None:
     """Somebody signed out; nothing happens where another one signed in since."""
     known = signed_in_name(base, server)
     if known is not None and known.casefold() == name.casefold():
-        (base / _folder(server) / _SIGNED_IN).unlink(missing_ok=True)
+        (server_folder(base, server) / _SIGNED_IN).unlink(missing_ok=True)
 
 
 def _folder(text: str) -> str:

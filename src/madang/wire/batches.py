@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from madang.core.events import ChannelChanged
 from madang.core.models import Changes, Message
 from madang.v1 import channel_service_pb2 as pb
-from madang.wire.convert import fill_message
+from madang.wire.messages import fill_message
 
 MAX_SEGMENT_BYTES = 128 * 1024
 """About how many characters go into a segment; gRPC clients refuse messages of more than 4 MiB by default."""

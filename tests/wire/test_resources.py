@@ -29,7 +29,28 @@ from madang.core.models import (
 )
 from madang.core.presence import Presence, Status
 from madang.v1 import agent_service_pb2, heartbeat_service_pb2, lobby_service_pb2, resources_pb2
-from madang.wire import convert
+from madang.wire.administration import (
+    audit_event_from_pb,
+    audit_event_to_pb,
+    ban_from_pb,
+    ban_to_pb,
+    invite_from_pb,
+    invite_to_pb,
+    report_from_pb,
+    report_to_pb,
+)
+from madang.wire.channels import channel_from_pb, channel_to_pb, member_from_pb, member_to_pb
+from madang.wire.messages import message_from_pb, message_to_pb
+from madang.wire.people import (
+    STATUSES,
+    presence_from_pb,
+    presence_to_pb,
+    session_from_pb,
+    session_to_pb,
+    user_from_pb,
+    user_to_pb,
+)
+from madang.wire.values import micros, request_id_bytes, request_id_text, set_time
 
 ID = st.integers(1, 2**63 - 1)
 SEQUENCE = st.integers(0, 2**63 - 1)
@@ -91,116 +112,116 @@ def messages(draw: st.DrawFn) -> Message:
 
 @given(USERS)
 def test_users(user: User) -> None:
-    sent = convert.user_to_pb(user).SerializeToString()
-    assert convert.user_from_pb(resources_pb2.User.FromString(sent)) == user
+    sent = user_to_pb(user).SerializeToString()
+    assert user_from_pb(resources_pb2.User.FromString(sent)) == user
 
 
 @given(CHANNELS)
 def test_channels(channel: Channel) -> None:
-    sent = convert.channel_to_pb(channel).SerializeToString()
-    assert convert.channel_from_pb(resources_pb2.Channel.FromString(sent)) == channel
+    sent = channel_to_pb(channel).SerializeToString()
+    assert channel_from_pb(resources_pb2.Channel.FromString(sent)) == channel
 
 
 @given(MEMBERS)
 def test_members(member: Member) -> None:
-    sent = convert.member_to_pb(member).SerializeToString()
-    assert convert.member_from_pb(resources_pb2.Member.FromString(sent)) == member
+    sent = member_to_pb(member).SerializeToString()
+    assert member_from_pb(resources_pb2.Member.FromString(sent)) == member
 
 
 @given(SESSIONS)
 def test_sessions(session: Session) -> None:
-    sent = convert.session_to_pb(session).SerializeToString()
-    assert convert.session_from_pb(resources_pb2.Session.FromString(sent)) == session
+    sent = session_to_pb(session).SerializeToString()
+    assert session_from_pb(resources_pb2.Session.FromString(sent)) == session
 
 
 @given(BANS, USERS)
 def test_bans(ban: Ban, user: User) -> None:
     user = replace(user, user_id=ban.user_id)
-    sent = convert.ban_to_pb(ban, user).SerializeToString()
-    assert convert.ban_from_pb(ban.channel_id, lobby_service_pb2.Ban.FromString(sent)) == ban
+    sent = ban_to_pb(ban, user).SerializeToString()
+    assert ban_from_pb(ban.channel_id, lobby_service_pb2.Ban.FromString(sent)) == ban
 
 
 @given(INVITES)
 def test_invites(invite: Invite) -> None:
-    sent = convert.invite_to_pb(invite).SerializeToString()
-    assert convert.invite_from_pb(agent_service_pb2.Invite.FromString(sent)) == invite
+    sent = invite_to_pb(invite).SerializeToString()
+    assert invite_from_pb(agent_service_pb2.Invite.FromString(sent)) == invite
 
 
 @given(REPORTS)
 def test_reports(report: Report) -> None:
-    sent = convert.report_to_pb(report).SerializeToString()
-    assert convert.report_from_pb(lobby_service_pb2.Report.FromString(sent)) == report
+    sent = report_to_pb(report).SerializeToString()
+    assert report_from_pb(lobby_service_pb2.Report.FromString(sent)) == report
 
 
 @given(AUDIT)
 def test_audit_events(event: AuditEvent) -> None:
-    sent = convert.audit_event_to_pb(event).SerializeToString()
-    assert convert.audit_event_from_pb(agent_service_pb2.AuditEvent.FromString(sent)) == event
+    sent = audit_event_to_pb(event).SerializeToString()
+    assert audit_event_from_pb(agent_service_pb2.AuditEvent.FromString(sent)) == event
 
 
 @given(PRESENCES)
 def test_presences(presence: Presence) -> None:
-    sent = convert.presence_to_pb(presence).SerializeToString()
-    assert convert.presence_from_pb(heartbeat_service_pb2.Presence.FromString(sent)) == presence
+    sent = presence_to_pb(presence).SerializeToString()
+    assert presence_from_pb(heartbeat_service_pb2.Presence.FromString(sent)) == presence
 
 
 @given(messages())
 def test_messages(message: Message) -> None:
-    sent = convert.message_to_pb(message).SerializeToString()
-    assert convert.message_from_pb(resources_pb2.Message.FromString(sent)) == message
+    sent = message_to_pb(message).SerializeToString()
+    assert message_from_pb(resources_pb2.Message.FromString(sent)) == message
 
 
 @pytest.mark.parametrize("content", Content)
 def test_every_content_has_a_field_of_its_own(content: Content) -> None:
     text = find(WORDS.get(content, st.just("")), lambda _: True)
-    sent = convert.message_to_pb(Message(1, 1, 1, 1, 0, content, text))
+    sent = message_to_pb(Message(1, 1, 1, 1, 0, content, text))
     assert sent.WhichOneof("content") is not None
-    assert convert.message_from_pb(sent).content is content
+    assert message_from_pb(sent).content is content
 
 
 def test_a_topic_that_was_taken_away_is_a_change_too() -> None:
-    sent = convert.message_to_pb(Message(1, 1, 1, 1, 0, Content.TOPIC_CHANGED, ""))
+    sent = message_to_pb(Message(1, 1, 1, 1, 0, Content.TOPIC_CHANGED, ""))
     assert sent.channel_updated.HasField("topic")
-    assert convert.message_from_pb(sent).content is Content.TOPIC_CHANGED
+    assert message_from_pb(sent).content is Content.TOPIC_CHANGED
 
 
 @given(TIME)
-def test_times_keep_their_microseconds(micros: int) -> None:
+def test_times_keep_their_microseconds(moment: int) -> None:
     stamp = Timestamp()
-    convert.set_time(stamp, micros)
+    set_time(stamp, moment)
     assert 0 <= stamp.nanos < 10**9
-    assert stamp.ToMicroseconds() == micros
-    assert convert.micros(stamp) == micros
+    assert stamp.ToMicroseconds() == moment
+    assert micros(stamp) == moment
 
 
 @given(st.uuids())
 def test_request_ids(request_id: uuid.UUID) -> None:
     for text in (str(request_id), str(request_id).upper()):
-        assert convert.request_id_bytes(text) == request_id.bytes
-    assert convert.request_id_text(request_id.bytes) == str(request_id)
+        assert request_id_bytes(text) == request_id.bytes
+    assert request_id_text(request_id.bytes) == str(request_id)
 
 
 def test_no_request_id_is_none() -> None:
-    assert convert.request_id_bytes("") is None
+    assert request_id_bytes("") is None
 
 
 def test_what_a_newer_server_says_is_understood_as_far_as_it_goes() -> None:
     user = resources_pb2.User.FromString(b"\x18\x63")  # kind = 99
-    assert convert.user_from_pb(user).kind is UserKind.GUEST
+    assert user_from_pb(user).kind is UserKind.GUEST
     channel = resources_pb2.Channel.FromString(b"\x20\x63")
-    assert convert.channel_from_pb(channel).kind is ChannelKind.PUBLIC
+    assert channel_from_pb(channel).kind is ChannelKind.PUBLIC
     presence = heartbeat_service_pb2.Presence.FromString(b"\x10\x63")
-    assert convert.presence_from_pb(presence).status is Status.ONLINE
+    assert presence_from_pb(presence).status is Status.ONLINE
 
 
 @pytest.mark.parametrize("kind", [*UserKind, *ChannelKind, *Status], ids=str)
 def test_every_kind_has_a_value_in_the_contract(kind: UserKind | ChannelKind | Status) -> None:
     """None of them is the contract's 'not said'."""
     if isinstance(kind, UserKind):
-        assert convert.user_to_pb(User(1, "x", kind, 0)).kind != resources_pb2.USER_KIND_UNSPECIFIED
+        assert user_to_pb(User(1, "x", kind, 0)).kind != resources_pb2.USER_KIND_UNSPECIFIED
     elif isinstance(kind, ChannelKind):
         channel = Channel(1, "x", "", kind, 0, 0, 0)
-        assert convert.channel_to_pb(channel).kind != resources_pb2.CHANNEL_KIND_UNSPECIFIED
+        assert channel_to_pb(channel).kind != resources_pb2.CHANNEL_KIND_UNSPECIFIED
     else:
-        assert convert.status_to_pb(kind) != heartbeat_service_pb2.PRESENCE_STATUS_UNSPECIFIED
-        assert convert.status_from_pb(convert.status_to_pb(kind)) is kind
+        assert STATUSES.contract(kind) != heartbeat_service_pb2.PRESENCE_STATUS_UNSPECIFIED
+        assert STATUSES.core(STATUSES.contract(kind)) is kind
