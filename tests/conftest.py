@@ -9,11 +9,13 @@ import os
 # once in some hundred times it writes into the terminal, and waits for ever.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from parts.postgres import Databases, Postgres
+from support import Where
 
 # How long an example takes says nothing on a shared machine; what it finds is printed, not kept in a directory.
 settings.register_profile(
@@ -40,6 +42,16 @@ def databases() -> Iterator[Databases]:
 
 
 @pytest.fixture
-async def database(databases: Databases) -> str:
+async def database(databases: Databases) -> AsyncIterator[str]:
     """The address of a fresh PostgreSQL database with this version's tables."""
-    return await databases.migrated()
+    async with databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
+    """Where the test's store is, in each of the dialects."""
+    if request.param == "sqlite":
+        return tmp_path / "data"
+    made: str = request.getfixturevalue("database")
+    return made

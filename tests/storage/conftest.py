@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from parts.postgres import Databases
 from support import Clock, Where, opened
 
 from madang.core.events import Event
@@ -29,15 +28,6 @@ def clock() -> Clock:
 def groups() -> list[list[Event]]:
     """What the store told of each commit, in order."""
     return []
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def where(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
-    """Where the test's store is, in each of the dialects."""
-    if request.param == "sqlite":
-        return tmp_path / "data"
-    databases: Databases = request.getfixturevalue("databases")
-    return await databases.migrated()
 
 
 @pytest.fixture
@@ -73,3 +63,10 @@ def room(store: Store) -> Room:
         return await store.write(make, name, members)
 
     return ask
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path, groups: list[list[Event]], clock: Clock) -> AsyncIterator[Store]:
+    """A store for what concerns SQLite alone."""
+    async with opened(tmp_path / "data", groups.append, clock) as made:
+        yield made

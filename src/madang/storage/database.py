@@ -33,9 +33,10 @@ class Database(Protocol):
     shared: bool
     """Whether others may write into the same database: then a transaction has to lock what it decides over."""
 
-    async def write(self, operation: Callable[[sa.Connection], T]) -> T:
+    async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """Run in a transaction that is on disk when this returns. One at a time; maybe more than once, when an earlier
-        try is known to have left nothing."""
+        try is known to have left nothing. `opening`: SQL that begins it, where the database is shared.
+        """
         ...
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -62,7 +63,7 @@ class SqliteDatabase:
         )
         self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None)
 
-    async def write(self, operation: Callable[[sa.Connection], T]) -> T:
+    async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """See Database. Raises StorageUnavailable when the file cannot be written."""
         return await self._writer.run(operation)
 

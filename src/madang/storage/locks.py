@@ -13,7 +13,7 @@ somebody else has it, the transaction is given up, and run again with all of its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -27,7 +27,6 @@ OPERATIONS = 1
 MIGRATIONS = 2
 
 _LOCK_NOT_AVAILABLE = "55P03"
-_OWN_QUEUE = sa.select(sa.func.pg_advisory_xact_lock(SPACE, sa.bindparam("number", type_=sa.Integer)))
 _CHANNELS = (
     sa.select(channels.c.channel_id)
     .where(channels.c.channel_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.BigInteger))))
@@ -35,6 +34,22 @@ _CHANNELS = (
 )
 _IN_ORDER = _CHANNELS.with_for_update()
 _AT_ONCE = _CHANNELS.with_for_update(nowait=True)
+
+
+def turn(number: int) -> str:
+    """SQL that waits for a lock that one transaction in the whole database has at a time. Before any row is locked."""
+    return f"SELECT pg_advisory_xact_lock({SPACE}, {number})"
+
+
+def opening(operations: bool, channel_ids: Collection[int]) -> str:
+    """SQL that locks what a transaction is known to need: as plain numbers, so that it takes one trip with its BEGIN."""
+    statements = [turn(OPERATIONS)] if operations else []
+    if channel_ids:
+        ids = ", ".join(map(str, sorted(channel_ids)))
+        # S608: numbers of our own
+        rows = f"SELECT FROM {channels} WHERE channel_id IN ({ids}) ORDER BY channel_id FOR UPDATE"  # noqa: S608
+        statements.append(rows)
+    return "; ".join(statements)
 
 
 class OutOfOrder(Exception):
@@ -48,13 +63,10 @@ class OutOfOrder(Exception):
 class Locks:
     """The locks of one transaction. `held`: the channels; whoever goes back to a savepoint sets it back too."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self.held: frozenset[int] = frozenset()
+    def __init__(self, connection: sa.Connection, held: frozenset[int]) -> None:
+        """`held`: what the transaction was opened with."""
+        self.held = held
         self._connection = connection
-
-    def queue(self, number: int = OPERATIONS) -> None:
-        """Wait for this node's turn. Called before any row is locked."""
-        self._connection.execute(_OWN_QUEUE, {"number": number})
 
     def channels(self, channel_ids: Iterable[int]) -> None:
         """Lock these channels until the transaction ends, those that there are. Raises OutOfOrder."""

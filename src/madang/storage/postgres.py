@@ -128,9 +128,9 @@ class PostgresDatabase:
         self._reading = 0
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def write(self, operation: Callable[[sa.Connection], T]) -> T:
+    async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """See Database. Raises StorageUnavailable; it says so when nobody knows whether something was stored."""
-        return await self._shielded(self._write(operation))
+        return await self._shielded(self._write(operation, f"{_BEGIN}; {opening}" if opening else _BEGIN))
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """See Database. Raises StorageUnavailable."""
@@ -173,23 +173,23 @@ class PostgresDatabase:
         if not task.cancelled():
             task.exception()  # whoever still waits gets it too; nobody may
 
-    async def _write(self, operation: Callable[[sa.Connection], T]) -> T:
+    async def _write(self, operation: Callable[[sa.Connection], T], begin: str) -> T:
         async with self._writing:
             for rest in (*RESTS, None):
                 try:
-                    return await self._write_once(operation)
+                    return await self._write_once(operation, begin)
                 except _AgainError as error:
                     if rest is None:
                         raise StorageUnavailable(problem=f"nothing was stored: {error}") from error
                     await asyncio.sleep(rest * random.uniform(0.5, 1.5))
         raise AssertionError("the last try returns or raises")
 
-    async def _write_once(self, operation: Callable[[sa.Connection], T]) -> T:
+    async def _write_once(self, operation: Callable[[sa.Connection], T], begin: str) -> T:
         committing = False
         try:
             link = await self._link_to_write()
             try:
-                await link.raw.execute(_BEGIN)
+                await link.raw.execute(begin)
                 result = await link.run(operation)
                 if link.raw.is_closed():
                     raise ConnectionError("the connection to the database was lost")

@@ -14,13 +14,16 @@ from sqlalchemy.exc import DBAPIError
 from madang.core.errors import StorageUnavailable
 from madang.storage import migrate
 from madang.storage.errors import StoreForeign, StoreNewer, StoreUnusable
-from madang.storage.locks import MIGRATIONS, Locks
+from madang.storage.locks import MIGRATIONS, turn
 from madang.storage.postgres import IDLE_WITHIN, PostgresDatabase, Unconnected
 
 OLDEST_SERVER = 14
 TRY_EVERY = 0.5
 TELL_EVERY = 5.0
 
+_PATIENTLY = (
+    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+)
 _PASSWORD = frozenset({"28P01", "28000"})
 _NO_DATABASE = "3D000"
 _PROTOCOL = "08P01"
@@ -122,15 +125,11 @@ async def _set_up(database: PostgresDatabase, place: str, now: int) -> str:
         if found is not None:
             return found
     await asyncio.to_thread(migrate.load)  # takes a while, and a transaction that is idle for long is ended
-    return await database.write(partial(_migrate, place, now))
+    return await database.write(partial(_migrate, place, now), f"{_PATIENTLY}; {turn(MIGRATIONS)}")
 
 
 def _migrate(place: str, now: int, connection: sa.Connection) -> str:
     """One node at a time; who comes second finds it done."""
-    for name in ("lock_timeout", "statement_timeout"):
-        connection.exec_driver_sql(f"SET LOCAL {name} = 0")
-    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '60s'")
-    Locks(connection).queue(MIGRATIONS)
     revision = _revision(place, connection)
     if revision != migrate.HEAD:
         _log.info("%s: from schema %s to %s", place, revision or "nothing", migrate.HEAD)

@@ -20,7 +20,7 @@ from madang.core.events import Event
 from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
 from madang.storage.errors import NotUnique
-from madang.storage.locks import Locks, OutOfOrder
+from madang.storage.locks import Locks, OutOfOrder, opening
 from madang.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -194,11 +194,20 @@ class Writer:
             self._recovered()
 
     async def _write(self, group: list[_Waiting]) -> tuple[list[Event], list[Any]]:
+        if not self._database.shared:
+            try:
+                return await self._database.write(partial(self._store, group, False, None))
+            except NotUnique:
+                return await self._database.write(partial(self._store, group, True, None))
         careful = False
-        first: frozenset[int] = frozenset()
+        operations = group[0].operation is not None
+        first = frozenset(draft.channel_id for waiting in group for draft in waiting.drafts)
         for _ in range(TRIES):
             try:
-                return await self._database.write(partial(self._store, group, careful, first))
+                store = partial(self._store, group, careful, first)
+                return await self._database.write(store, opening(operations, first))
+            except _FailedError as error:
+                return [], [error.error]
             except NotUnique:  # careful already: another node has stored the same key since
                 careful = True
             except OutOfOrder as error:
@@ -220,17 +229,16 @@ class Writer:
             _settle(waiting.future, failure)
 
     def _store(
-        self, group: list[_Waiting], careful: bool, first: frozenset[int], connection: sa.Connection
+        self, group: list[_Waiting], careful: bool, locked: frozenset[int] | None, connection: sa.Connection
     ) -> tuple[list[Event], list[Any]]:
-        """Runs where the database runs it: everything of one group, in one transaction, in its order. `first`: the
-        channels to lock before all else.
+        """Runs where the database runs it: everything of one group, in one transaction, in its order. `locked`: the
+        channels that are locked already; None where that is no matter.
         """
         transaction = Transaction(connection, self._clock(), careful)
-        if self._database.shared:
-            transaction.locks = locks = Locks(connection)
-            if group[0].operation is not None:
-                locks.queue()
-            locks.channels(first)
+        if locked is not None:
+            transaction.locks = Locks(connection, locked)
+            if len(group) == 1 and group[0].operation is not None:
+                return _alone(transaction, group[0].operation)
         outcomes: list[Any] = []
         drafts: list[Draft] = []
         sizes: list[int] = []
@@ -272,6 +280,25 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
         if transaction.locks is not None:
             transaction.locks.held = held
         return error
+
+
+class _FailedError(Exception):
+    """The one operation of a transaction failed, with this error."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _alone(transaction: Transaction, operation: Operation[Any]) -> tuple[list[Event], list[Any]]:
+    """The same for the only operation of a transaction, which needs no savepoint. Raises _FailedError."""
+    try:
+        outcome = operation(transaction)
+    except (DBAPIError, OutOfOrder):
+        raise
+    except Exception as error:
+        raise _FailedError(error) from error
+    return transaction.events, [outcome]
 
 
 def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
