@@ -11,6 +11,11 @@ from parts.nats import Nats
 
 from madang.bus.link import NatsOptions
 from madang.bus.nats import NatsBus
+from madang.bus.nodes import NatsNodes, Times
+from madang.core.cluster import NodeInfo
+
+QUICK = Times(again=0.3, gone=2.0, tick=0.1)
+"""As in a cluster, but faster."""
 
 _clusters = itertools.count()
 
@@ -44,3 +49,24 @@ async def joined(nats: Nats, cluster: str) -> AsyncIterator[NatsBus]:
         yield bus
     finally:
         await bus.close()
+
+
+@asynccontextmanager
+async def node(nats: Nats, cluster: str, node_id: str) -> AsyncIterator[tuple[NatsBus, NatsNodes]]:
+    """A node's bus, and the nodes that it knows; it is announced."""
+    bus = NatsBus(NatsOptions((nats.url,), cluster))
+    nodes = NatsNodes(bus, QUICK)
+    await bus.start(5)
+    try:
+        await nodes.start()
+        nodes.announce(info(node_id))
+        yield bus, nodes
+    finally:
+        await nodes.close()
+        await bus.close()
+
+
+def info(node_id: str, load: int = 0, draining: bool = False) -> NodeInfo:
+    """What a node tells of itself."""
+    addresses = {"agent": f"{node_id}.example:50050", "lobby": "127.0.0.1:1"}
+    return NodeInfo(node_id, f"node {node_id}", "1.0", 1_700_000_000_000_000, "f00", addresses, load, draining)

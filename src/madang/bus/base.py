@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from madang.core.claims import Claim
 from madang.core.cluster import NodeInfo
 from madang.core.events import BusEvent
 
@@ -67,4 +68,18 @@ class Nodes(Protocol):
 
     def known(self) -> list[NodeInfo]:
         """Every node that was heard of within its time, by node_id; this one too, once it was announced."""
+        ...
+
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
+        """Let the others find all claims of this node, which are at that version at least; see `madang.core.claims`.
+        Never waits; `claims` is called when they are put.
+        """
+        ...
+
+    def kept(self) -> dict[str, int]:
+        """Which version of its claims each other node has let us find."""
+        ...
+
+    async def find(self, node_id: str) -> tuple[int, list[Claim]] | None:
+        """All claims of another node, and their version; None when they cannot be had now."""
         ...

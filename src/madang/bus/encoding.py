@@ -11,14 +11,7 @@ from madang.bus.v1 import event_pb2 as pb
 from madang.core import events
 from madang.core.claims import Claim
 from madang.core.events import BusEvent
-from madang.wire.convert import (
-    server_role_from_pb,
-    server_role_to_pb,
-    status_from_pb,
-    status_to_pb,
-    user_from_pb,
-    user_to_pb,
-)
+from madang.wire.people import SERVER_ROLES, STATUSES, user_from_pb, user_to_pb
 
 ALL = "all"
 """The subject of what every node has to know."""
@@ -66,14 +59,14 @@ def claim_to_pb(claim: Claim) -> pb.Claim:
         user_id=claim.user_id,
         here=claim.here,
         seen_at=claim.seen_at,
-        wanted=status_to_pb(claim.wanted),
+        wanted=STATUSES.contract(claim.wanted),
         wanted_at=claim.wanted_at,
     )
 
 
 def claim_from_pb(message: pb.Claim) -> Claim:
     """What a node says of a user."""
-    return Claim(message.user_id, message.here, message.seen_at, status_from_pb(message.wanted), message.wanted_at)
+    return Claim(message.user_id, message.here, message.seen_at, STATUSES.core(message.wanted), message.wanted_at)
 
 
 def _of_channel(event: Any, message: pb.Event) -> Parcel:
@@ -125,7 +118,7 @@ def _user_changed(event: events.UserChanged) -> Parcel:
 
 
 def _server_role_changed(event: events.ServerRoleChanged) -> Parcel:
-    changed = pb.ServerRoleChanged(user_id=event.user_id, role=server_role_to_pb(event.role))
+    changed = pb.ServerRoleChanged(user_id=event.user_id, role=SERVER_ROLES.contract(event.role))
     return _for_all(pb.Event(server_role_changed=changed))
 
 
@@ -171,7 +164,7 @@ _DECODERS: dict[str, Callable[[Any], BusEvent]] = {
     "session_ended": lambda m: events.SessionEnded(m.session_id, m.user_id),
     "read_mark_moved": lambda m: events.ReadMarkMoved(m.channel_id, m.user_id, m.read_through),
     "user_changed": lambda m: events.UserChanged(user_from_pb(m.user)),
-    "server_role_changed": lambda m: events.ServerRoleChanged(m.user_id, server_role_from_pb(m.role)),
+    "server_role_changed": lambda m: events.ServerRoleChanged(m.user_id, SERVER_ROLES.core(m.role)),
     "bot_limits_changed": lambda m: events.BotLimitsChanged(m.user_id, m.messages_per_second, m.burst),
     "news_lost": lambda m: events.NewsLost(),
     "claims_changed": lambda m: events.ClaimsChanged(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -34,6 +35,7 @@ PREPARE_WITHIN = 20.0
 """How long it may take until everything is subscribed to again, seconds."""
 CLOSE_WITHIN = 1.0
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _log = logging.getLogger("madang.bus")
 
 
@@ -76,9 +78,14 @@ class Link:
     def __init__(
         self, options: NatsOptions, came: Callable[[Client], Awaitable[None]], went: Callable[[], None]
     ) -> None:
-        """`came` is called with each new connection, before `client` tells of it; `went` when it is lost."""
+        """`came` is called with each new connection, before `client` tells of it; `went` when it is lost.
+
+        Raises BusError for a name of a cluster that cannot be one.
+        """
         self.client: Client | None = None
         self.reconnects = 0
+        if not _NAME.fullmatch(options.cluster):
+            raise BusError(f"a cluster's name has letters, digits, - and _ only, not {options.cluster!r}")
         self._options = options
         self._came = came
         self._went = went

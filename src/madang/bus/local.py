@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from madang.bus.base import E
+from madang.core.claims import Claim
 from madang.core.cluster import NodeInfo
 from madang.core.events import BusEvent
 
@@ -70,3 +71,14 @@ class LocalNodes:
     def known(self) -> list[NodeInfo]:
         """This node."""
         return list(self._self)
+
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
+        """Nobody looks."""
+
+    def kept(self) -> dict[str, int]:
+        """There are no others."""
+        return {}
+
+    async def find(self, node_id: str) -> tuple[int, list[Claim]] | None:
+        """There are no others."""
+        return None

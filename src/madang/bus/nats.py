@@ -10,11 +10,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from madang.bus.ear import ear
 from madang.bus.encoding import ALL, CHANNEL, PRESENCE, NotAnEvent, Parcel, decode, encode
 from madang.bus.link import Link, NatsOptions
 from madang.bus.local import LocalBus
@@ -51,6 +52,7 @@ class NatsBus(LocalBus):
         self.received = 0
         self.returns = 0
         self.link = Link(options, self._came, self._went)
+        self.cluster = options.cluster
         self._prefix = f"madang.{options.cluster}."
         self._outgoing: deque[Parcel] = deque()
         self._size = 0
@@ -66,9 +68,7 @@ class NatsBus(LocalBus):
         self._returns: list[Callable[[], None]] = []
         self._connections: list[Callable[[Client], Any]] = []
         self._garbage = False
-        # What nats-py calls when something comes. Given as the future that a subscription is answered with, for it
-        # then makes no task and no queue that is used, and calls without a detour: there may be 10,000 subscriptions.
-        self._ear = cast("asyncio.Future[Any]", Ear(self._hear))
+        self._ear = ear(self._hear)
 
     async def start(self, wait: float) -> None:
         """Connect; wait that many seconds for a bus that is not there. Raises BusError."""
@@ -203,8 +203,9 @@ class NatsBus(LocalBus):
             try:
                 async with asyncio.timeout(TAKE_WITHIN):
                     await self._work_off(client)
-            except (NatsError, OSError) as error:  # it broke; the link notices
-                _log.debug("sending: %s", error)
+            except Exception as error:  # it broke; the link notices
+                expected = isinstance(error, NatsError | OSError | TimeoutError)
+                _log.log(logging.DEBUG if expected else logging.ERROR, "sending: %s", error, exc_info=not expected)
                 self._drop()
                 self._settle()
             if self._outgoing:
@@ -268,24 +269,6 @@ class NatsBus(LocalBus):
             return
         if event is not None:
             self.deliver(event)
-
-
-class Ear:
-    """Looks like a future that is never done, to whom everything can be told."""
-
-    def __init__(self, hear: Callable[[Msg], None]) -> None:
-        self._hear = hear
-
-    def cancelled(self) -> bool:
-        """Never."""
-        return False
-
-    def set_result(self, message: Msg) -> None:
-        """A message came. Nothing must be raised: it would end the reading."""
-        try:
-            self._hear(message)
-        except Exception:
-            _log.exception("a message on %s", message.subject)
 
 
 def _instead(event: BusEvent) -> Parcel | None:

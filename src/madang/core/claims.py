@@ -78,8 +78,14 @@ class Claims:
 
     def set_here(self, user_id: int, here: bool, seen_at: int) -> Claim:
         """This node has the user, or has it no more."""
-        latest = self._latest(user_id)
-        said = Claim(user_id, here, seen_at, latest.wanted, latest.wanted_at) if here else Claim(user_id, here, seen_at)
+        if here:
+            latest = self._latest(user_id)
+            said = Claim(user_id, here, seen_at, latest.wanted, latest.wanted_at)
+        else:
+            said = Claim(user_id, here, seen_at)
+            own = self._claim_of(self._node_id, user_id)
+            if own is not None and not self._is_taken_over(user_id, own):
+                said = replace(own, here=False, seen_at=seen_at)
         self._take(self._node_id, said)
         return said
 
@@ -180,9 +186,17 @@ class Claims:
         if own.here:
             latest = user.latest(user_id)
             return replace(own, wanted=latest.wanted, wanted_at=latest.wanted_at) if latest.order > own.order else None
-        others = [claim for node_id, claim in user.claims.items() if node_id != self._node_id and claim.here]
-        taken_over = not others or any(claim.order >= own.order for claim in others)
-        return Claim(user_id, False, 0) if taken_over else None
+        return Claim(user_id, False, 0) if self._is_taken_over(user_id, own) else None
+
+    def _claim_of(self, node_id: str, user_id: int) -> Claim | None:
+        user = self._users.get(user_id)
+        return None if user is None else user.claims.get(node_id)
+
+    def _is_taken_over(self, user_id: int, own: Claim) -> bool:
+        """Whether nobody needs this node any more to know how the user wants to be seen."""
+        claims = self._users[user_id].claims.items()
+        others = [claim for node_id, claim in claims if node_id != self._node_id and claim.here]
+        return not others or any(claim.order >= own.order for claim in others)
 
     def _take(self, node_id: str, claim: Claim) -> None:
         user = self._users.get(claim.user_id)

@@ -68,6 +68,14 @@ class TextsErased:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadKnown:
+    """A channel goes at least as far as this sequence: whoever is behind has missed something, and asks the store."""
+
+    channel_id: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class TypingStarted:
     """A user is writing in a channel."""
 
@@ -105,14 +113,6 @@ class ChannelChanged:
     after: int
     through: int
     segment: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class HeadKnown:
-    """A channel's head is here, at least: whoever is behind it reads the store."""
-
-    channel_id: int
-    sequence: int
 
 
 Event = (

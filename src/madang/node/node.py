@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from madang.bus.base import Bus
+from madang.bus.base import Bus, Nodes
 from madang.bus.link import NatsOptions
-from madang.bus.local import LocalBus
+from madang.bus.local import LocalBus, LocalNodes
 from madang.bus.nats import NatsBus
+from madang.bus.nodes import NatsNodes
+from madang.core.cluster import NodeInfo
 from madang.core.errors import MadangError, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes
@@ -37,6 +40,7 @@ from madang.rpc.validation import Contract
 from madang.services import posting
 from madang.services.channel import ChannelService
 from madang.services.front import Entrance, Front
+from madang.services.healing import LOOK_EVERY, Healing
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.services.limits import Limiter
@@ -93,6 +97,9 @@ class Node:
         self._classic: Gateway | None = None
         self._nats = NatsBus(_nats_options(settings)) if settings.bus else None
         self._bus: Bus = self._nats or LocalBus()
+        self._nats_nodes = None if self._nats is None else NatsNodes(self._nats)
+        self._nodes: Nodes = self._nats_nodes or LocalNodes()
+        self._node_id = uuid.uuid4().hex
         self._streams = Streams(self._bus)
         self._hub = Hub(self._bus, settings.pace)
         self._calls = CallCounts()
@@ -154,6 +161,9 @@ class Node:
         if self._nats is not None:
             self._stack.push_async_callback(self._nats.close)
             await self._nats.start(settings.wait)
+        if self._nats_nodes is not None:
+            self._stack.push_async_callback(self._nats_nodes.close)
+            await self._nats_nodes.start()
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
@@ -168,7 +178,8 @@ class Node:
         entrance = Entrance(settings.registration, settings.lets_guests_in, cost)
         self._front = Front(store, self._bus, now, entrance, self._limiter)
         self._agent = self._front.agent
-        self._heartbeat = HeartbeatService(self._bus, now)
+        self._heartbeat = HeartbeatService(self._bus, now, self._nats_nodes, self._node_id)
+        self._healing = Healing(store, self._bus, self._hub, self._streams, self._agent.sessions, self._limiter, now)
         self._lobby = LobbyService(store, now, settings.limits)
         self._moderation = ModerationService(store, now)
         self._reports = ReportService(store)
@@ -188,10 +199,14 @@ class Node:
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
         """What is done now and then: a name, the action, and how often, seconds."""
         chores: list[tuple[str, Callable[[], Awaitable[None]], float]] = [
-            ("reconcile", self._hub.reconcile, RECONCILE_EVERY),
             ("save-use", self._save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
         ]
+        if self._bus.is_shared:
+            chores.append(("heal", self._healing.look, LOOK_EVERY))
+            chores.append(("end-revoked", self._healing.end_revoked, LOOK_EVERY))
+        else:
+            chores.append(("reconcile", self._hub.reconcile, RECONCILE_EVERY))
         if self._certificates is not None:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self._classic is not None:
@@ -244,6 +259,10 @@ class Node:
         shared.serves("madang.v1.AgentService")
         self._add_classic("agent", shared)
         self.addresses = {"agent": await shared.start(settings.listen), **own}
+        addresses = {name: str(own.get(name, self.listen)) for name in self._places}
+        name = settings.name or str(self.listen)
+        self._nodes.announce(NodeInfo(self._node_id, name, facts.version, now(), "", addresses))
+        await self._heartbeat.share()
 
     def _listener(self, contract: Contract) -> Listener:
         settings = self.settings
@@ -327,6 +346,7 @@ class Node:
 
     async def _expire(self) -> None:
         self._heartbeat.expire()
+        await self._heartbeat.share()
 
 
 def _nats_options(settings: Settings) -> NatsOptions:

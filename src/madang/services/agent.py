@@ -46,9 +46,9 @@ class AgentService:
         self._credentials = credentials
         self._guests = guests
         self._limits = limits
-        self._sessions = Sessions(store, bus, clock, guests)
-        self.known = self._sessions.known
-        self.authenticate = self._sessions.authenticate
+        self.sessions = Sessions(store, bus, clock, guests)
+        self.known = self.sessions.known
+        self.authenticate = self.sessions.authenticate
 
     @property
     def sessions_known(self) -> int:
@@ -66,9 +66,9 @@ class AgentService:
             raise GuestsNotAllowed(where="on this server")
         wished = check_handle(handle) if handle else f"guest-{secrets.token_hex(3)}"
         token, digest = new_token()
-        changes = self._sessions.changes
+        changes = self.sessions.changes
         user, session = await self._store.write(_add_guest, wished, kind, digest, device, address)
-        self._sessions.remember_new(digest, session, address, changes)
+        self.sessions.remember_new(digest, session, address, changes)
         return SignedIn(session, user, token)
 
     async def sign_in_token(self, token: str, address: str = "") -> SignedIn:
@@ -83,9 +83,9 @@ class AgentService:
         """
         proof = await self._credentials.prove(handle, password, address)
         token, digest = new_token()
-        changes = self._sessions.changes
+        changes = self.sessions.changes
         user, session = await self._store.write(_sign_in, self._limits, proof, digest, device, address)
-        self._sessions.remember_new(digest, session, address, changes)
+        self.sessions.remember_new(digest, session, address, changes)
         return SignedIn(session, user, token)
 
     async def user(self, user_id: int) -> User:
@@ -131,7 +131,7 @@ class AgentService:
 
     async def save_use(self, streaming: Iterable[int] = ()) -> None:
         """See Sessions."""
-        await self._sessions.save_use(streaming)
+        await self.sessions.save_use(streaming)
 
 
 def set_handle(transaction: Transaction, user_id: int, handle: str) -> User:

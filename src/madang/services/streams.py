@@ -31,6 +31,10 @@ class Streams:
         """The ids of the sessions that have a stream open."""
         return list(self._open)
 
+    def has(self, session_id: int) -> bool:
+        """Whether the session has a stream open."""
+        return session_id in self._open
+
     def drain(self, error: MadangError) -> None:
         """End every stream, and refuse new ones."""
         self._draining = error

@@ -13,7 +13,7 @@ from madang.storage import marks
 from madang.storage.errors import StoreForeign, StoreNewer, StoreUnusable
 from madang.storage.schema import store_info
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this version's schema has; a test holds it to the newest migration."""
 
 APPLICATION_ID = 0x4D414447

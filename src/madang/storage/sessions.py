@@ -82,6 +82,24 @@ def get(connection: sa.Connection, session_id: int) -> Session | None:
     return None if row is None else _session(row)
 
 
+def by_ids(connection: sa.Connection, session_ids: Sequence[int], now: int) -> dict[int, Found]:
+    """Sessions by their ids, whether they are still good or not, with the bans that hold now."""
+    query = (
+        sa.select(*_COLUMNS, *BAN)
+        .select_from(_SOURCE.outerjoin(*holds(users, now)))
+        .where(sessions.c.session_id.in_(session_ids))
+    )
+    width = len(_COLUMNS)
+    rows = connection.execute(query)
+    return {row[0]: Found(_session(row[:width]), ban_of(row[width:])) for row in rows}
+
+
+def revoked_since(connection: sa.Connection, since: int) -> list[tuple[int, int]]:
+    """The sessions that were ended at that time or later: the id, and whose it was."""
+    query = sa.select(sessions.c.session_id, sessions.c.user_id).where(sessions.c.revoked_at >= since)
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
 def page(connection: sa.Connection, user_id: int, before: int | None, size: int, now: int) -> list[Session]:
     """A user's sessions that are still good, with an id below `before`, newest first."""
     query = (
