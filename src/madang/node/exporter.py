@@ -6,6 +6,7 @@ It lives in the event loop of the server, so it answers slowly when the server i
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -22,6 +23,7 @@ MAX_HEAD = 8 * 1024
 PATIENCE = 5.0
 """How long a request, or its answer, may take, seconds."""
 
+_log = logging.getLogger("madang.node")
 _PLAIN = "text/plain; charset=utf-8"
 
 
@@ -51,7 +53,7 @@ class Exporter:
         try:
             async with asyncio.timeout(PATIENCE):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                writer.write(self._answer(head))
+                writer.write(self._try_to_answer(head))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass  # whoever asks like that gets no answer
@@ -59,6 +61,13 @@ class Exporter:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+    def _try_to_answer(self, head: str) -> bytes:
+        try:
+            return self._answer(head)
+        except Exception:  # a fault of ours; Prometheus shows that there is one
+            _log.exception("the metrics could not be told")
+            return _response("500 Internal Server Error", _PLAIN, b"the log of the server has the reason\n", "GET")
 
     def _answer(self, head: str) -> bytes:
         request, *lines = head.split("\r\n")

@@ -23,11 +23,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from madang.bus.base import Nodes
 from madang.core.counting import Histogram
 from madang.node.settings import Settings
 from madang.rpc.counting import CallCounts
 from madang.services.agent import AgentService
 from madang.services.credentials import Credentials
+from madang.services.healing import Healing
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
 from madang.storage.store import Store
@@ -56,6 +58,8 @@ class Sources:
     """The bus; None: this node is alone."""
     database: PostgresDatabase | None
     """The database; None: it is a data file."""
+    nodes: Nodes
+    healing: Healing
     is_draining: Callable[[], bool]
 
 
@@ -136,6 +140,15 @@ def _bus(kind: Callable[[str, str, Read], Row], name: str, text: str, read: Call
     return replace(row, read=lambda sources: {} if sources.nats is None else {(): read(sources.nats)})
 
 
+def _healed(sources: Sources) -> Mapping[Labels, Number]:
+    healing = sources.healing
+    return {
+        ("heads",): sources.hub.gaps_healed,
+        ("memberships",): healing.members_healed,
+        ("sessions",): healing.sessions_healed,
+    }
+
+
 def _connections(database: PostgresDatabase) -> Mapping[Labels, Number]:
     busy, idle = database.connections
     return {("busy",): busy, ("idle",): idle}
@@ -163,7 +176,7 @@ METRICS: tuple[Row, ...] = (
         lambda sources: {(name,): count for name, count in sources.calls.streams.items()},
     ),
     _gauge("connections", "connections that have a stream open", lambda sources: sources.calls.connections),
-    _gauge("sessions_known", "sessions that are known without asking the store", lambda s: s.agent.sessions_known),
+    _gauge("sessions_known", "sessions that are known without asking the store", lambda s: len(s.agent.sessions)),
     _gauge("users_here", "users who are here, on whatever node", lambda sources: len(sources.heartbeat.here())),
     Row("calls", Kind.COUNTER, "calls that have ended", ("method", "code"), lambda sources: sources.calls.calls),
     Row(
@@ -214,6 +227,8 @@ METRICS: tuple[Row, ...] = (
     _bus(_counter, "bus_received", "events that came from other nodes", lambda bus: bus.received),
     _bus(_counter, "bus_dropped", "events that did not leave: others find it in the store", lambda bus: bus.dropped),
     _bus(_gauge, "bus_waiting_bytes", "what waits to leave", lambda bus: bus.waiting),
+    _gauge("nodes_known", "nodes that are alive, this one with them", lambda sources: len(sources.nodes.known())),
+    Row("healed", Kind.COUNTER, "what the bus had lost, and the store had", ("what",), _healed),
     Row(
         "database_connections",
         Kind.GAUGE,

@@ -293,6 +293,8 @@ class Node:
             self._calls,
             self._nats,
             cast("PostgresDatabase", self._store.database) if self._store.database.shared else None,
+            self._nodes,
+            self._healing,
             lambda: self._stopping,
         )
         exporter = Exporter(metrics.registry(sources), lambda: not self._stopping)

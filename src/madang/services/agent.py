@@ -50,11 +50,6 @@ class AgentService:
         self.known = self.sessions.known
         self.authenticate = self.sessions.authenticate
 
-    @property
-    def sessions_known(self) -> int:
-        """How many sessions are known here without asking the store."""
-        return len(self._sessions)
-
     async def sign_in_guest(
         self, handle: str, device: str, kind: UserKind = UserKind.GUEST, address: str = ""
     ) -> SignedIn:
