@@ -47,7 +47,7 @@ def opening(operations: bool, channel_ids: Collection[int]) -> str:
     if channel_ids:
         ids = ", ".join(map(str, sorted(channel_ids)))
         # S608: numbers of our own
-        rows = f"SELECT FROM {channels} WHERE channel_id IN ({ids}) ORDER BY channel_id FOR UPDATE"  # noqa: S608
+        rows = f"SELECT FROM {channels} WHERE channel_id IN ({ids}) ORDER BY channel_id FOR UPDATE"
         statements.append(rows)
     return "; ".join(statements)
 
