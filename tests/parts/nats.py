@@ -62,9 +62,12 @@ class Nats:
         self.start()
 
     def freeze(self) -> None:
-        """Let it hang: it takes connections, and answers nothing."""
+        """Let it hang: it takes connections, and answers nothing. It hangs when this returns."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
+            threads = Path(f"/proc/{self._process.pid}/task")
+            while any(_state(thread) != "T" for thread in threads.iterdir()):
+                time.sleep(0.001)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -90,6 +93,10 @@ class Nats:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _free_port() -> int:

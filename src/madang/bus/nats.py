@@ -63,7 +63,7 @@ class NatsBus(LocalBus):
         self._subscriptions: dict[int, Subscription] = {}
         self._work = asyncio.Event()
         self._settling: asyncio.Future[None] | None = None
-        self._settled: set[asyncio.Task[None]] = set()
+        self._round_trips: dict[asyncio.Task[None], asyncio.Future[None]] = {}
         self._sending: asyncio.Task[None] | None = None
         self._returns: list[Callable[[], None]] = []
         self._connections: list[Callable[[Client], Any]] = []
@@ -89,6 +89,8 @@ class NatsBus(LocalBus):
             self._sending.cancel()
             await asyncio.wait([self._sending])
         await self.link.close()
+        for task in list(self._round_trips):
+            task.cancel()
 
     def publish(self, event: BusEvent) -> None:
         """Call the event's handlers; then it leaves for the others, if they can be reached."""
@@ -248,15 +250,20 @@ class NatsBus(LocalBus):
 
     def _begin_settling(self, client: Client) -> None:
         waiting, self._settling = self._settling, None
-        task = asyncio.create_task(_settle_through(client, waiting))
-        self._settled.add(task)
-        task.add_done_callback(self._settled.discard)
+        if waiting is not None:
+            task = asyncio.create_task(_round_trip(client))
+            self._round_trips[task] = waiting
+            task.add_done_callback(self._end_round_trip)
+
+    def _end_round_trip(self, task: asyncio.Task[None]) -> None:
+        _release(self._round_trips.pop(task))
 
     def _settle(self) -> None:
         """Nobody waits for a bus that is away."""
         waiting, self._settling = self._settling, None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        for each in (waiting, *self._round_trips.values()):
+            if each is not None:
+                _release(each)
 
     def _hear(self, message: Msg) -> None:
         self.received += 1
@@ -286,11 +293,13 @@ async def _through(client: Client) -> None:
         await client.flush(timeout=SETTLE_WITHIN)  # type: ignore[arg-type]  # it takes any number
 
 
-async def _settle_through(client: Client, waiting: asyncio.Future[None] | None) -> None:
+async def _round_trip(client: Client) -> None:
     try:
         await _through(client)
     except (NatsError, OSError, TimeoutError) as error:
         _log.debug("settling: %s", error)
-    finally:
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+
+
+def _release(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
