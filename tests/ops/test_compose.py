@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -70,9 +70,7 @@ class NodeProcess:
                 return False
 
         await eventually(is_ready, f"{self.name} is ready; it said:\n{self.log.read_text()}")
-        await eventually(
-            lambda: "stop with Ctrl-C" in self.log.read_text(), "it has said all that it says at its start"
-        )
+        await eventually(lambda: "stop with Ctrl-C" in self.log.read_text(), "it has said all that it says at first")
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -247,7 +245,7 @@ async def _every_node_has_its_share(processes: list[NodeProcess]) -> None:
     assert sum(found.value("madang_messages_stored_total") for found in scrapes) >= 5
 
 
-def _sees_nodes(process: NodeProcess, count: int):  # type: ignore[no-untyped-def]
+def _sees_nodes(process: NodeProcess, count: int) -> Callable[[], Awaitable[bool]]:
     async def sees() -> bool:
         return (await process.scrape()).value("madang_nodes_known") == count
 

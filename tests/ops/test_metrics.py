@@ -233,7 +233,7 @@ def test_a_change_is_followed_to_all_of_its_readers() -> None:
 
 
 async def test_the_readiness_ends_with_the_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("madang.node.node.HAND_OVER", 3.0)
+    monkeypatch.setattr("madang.node.node.HAND_OVER", 1.0)
     server = await madang.Server(metrics=ANYWHERE).start()
     stopping = asyncio.create_task(server.stop())
     async with asyncio.timeout(PATIENCE):

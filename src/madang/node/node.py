@@ -106,7 +106,6 @@ class Node:
         self._guide = Guide(self._nodes, lambda: self._streams.count, alone=not settings.is_clustered)
         self._hub = Hub(self._bus, settings.pace)
         self._calls = CallCounts()
-        self._draining = False
         self.metrics: Address | None = None
         """Where the metrics are, with the port that it really has."""
 
@@ -149,7 +148,6 @@ class Node:
         """Shut down in order: streams told to go elsewhere, a few at a time, where there is an elsewhere; then no new
         sends, streams told to come back, calls under way finished, everything stored.
         """
-        self._draining = True
         others = self._guide.can_go()
         self._guide.leave()
         for listener in self._stand.listeners:
@@ -308,9 +306,9 @@ class Node:
             cast("PostgresDatabase", self._store.database) if self._store.database.shared else None,
             self._nodes,
             self._healing,
-            lambda: self._draining,
+            lambda: self._guide.draining,
         )
-        exporter = Exporter(metrics.registry(sources), lambda: not self._draining)
+        exporter = Exporter(metrics.registry(sources), lambda: not self._guide.draining)
         where = await exporter.start(address)
         self._stack.push_async_callback(exporter.stop)
         if not where.is_loopback:

@@ -26,11 +26,10 @@ from madang.ops.tables import TABLES, Table
 from madang.storage import migrate
 from madang.storage.errors import StoreError
 from madang.storage.lock import DirectoryLock
-from madang.storage.locks import MIGRATIONS, Locks
 from madang.storage.marks import MOVED, MOVING, STORE_ID
 from madang.storage.postgres import PostgresDatabase
 from madang.storage.schema import channels, store_info
-from madang.storage.shared import reach
+from madang.storage.shared import ALONE, reach
 
 TELL_EVERY = 2.0
 """How often it is told how far a table is, seconds."""
@@ -150,7 +149,7 @@ class _Move:
         self._tell(f"making the tables in {self._place}")
 
         migrate.load()  # takes a while, and a transaction that is idle for long is ended
-        await self._database.write(partial(_make, self._store_id, self._place, now))
+        await self._database.write(partial(_make, self._store_id, self._place, now), ALONE)
 
     async def _copy(self, table: Table) -> None:
         """Copy what the target does not have of a table."""
@@ -201,9 +200,6 @@ class _Move:
 
 
 def _make(store_id: str, place: str, now: int, connection: sa.Connection) -> None:
-    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '60s'")
-    Locks(connection).queue(MIGRATIONS)
     if sa.inspect(connection).has_table(store_info.name):
         raise MoveError(f"{place} got tables just now: a server has started on it; give the move an empty database")
     migrate.upgrade(connection, now)

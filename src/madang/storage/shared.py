@@ -21,9 +21,11 @@ OLDEST_SERVER = 14
 TRY_EVERY = 0.5
 TELL_EVERY = 5.0
 
-_PATIENTLY = (
-    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+ALONE = (
+    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '60s'; {turn(MIGRATIONS)}"
 )
+"""How a transaction begins that makes or changes tables: as long as it takes, and one at a time."""
 _PASSWORD = frozenset({"28P01", "28000"})
 _NO_DATABASE = "3D000"
 _PROTOCOL = "08P01"
@@ -125,7 +127,7 @@ async def _set_up(database: PostgresDatabase, place: str, now: int) -> str:
         if found is not None:
             return found
     await asyncio.to_thread(migrate.load)  # takes a while, and a transaction that is idle for long is ended
-    return await database.write(partial(_migrate, place, now), f"{_PATIENTLY}; {turn(MIGRATIONS)}")
+    return await database.write(partial(_migrate, place, now), ALONE)
 
 
 def _migrate(place: str, now: int, connection: sa.Connection) -> str:
