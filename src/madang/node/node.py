@@ -34,6 +34,7 @@ from madang.node.servicers import Behind, add
 from madang.node.settings import Address, Settings
 from madang.node.stand import Stand
 from madang.node.tls import Certificates, TlsFiles
+from madang.node.traces import Traces
 from madang.rpc.agent import ServerFacts
 from madang.rpc.classic.addresses import Place
 from madang.rpc.classic.gateway import Gateway, Services
@@ -132,7 +133,7 @@ class Node:
     async def start(self) -> None:
         """Open the store, start the services, listen. Nothing stays open when it fails.
 
-        Raises StoreError, BusError, ListenError, CertificateError.
+        Raises StoreError, BusError, ListenError, CertificateError, TracesError.
         """
         try:
             await self._start()
@@ -174,6 +175,10 @@ class Node:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+        traces = None
+        if settings.traces is not None:
+            traces = Traces(settings.traces, settings.name or socket.gethostname(), version("madang"))
+            self._stack.push_async_callback(traces.close)
         if self._nats is not None:
             self._stack.push_async_callback(self._nats.close)
             await self._nats.start(settings.wait)
@@ -189,6 +194,8 @@ class Node:
         self._stack.push_async_callback(finish, writer)
         self._stack.callback(store.drain)
         self._hub.use(store)
+        if traces is not None:
+            traces.follow(store, self._hub)
         cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
         self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
         entrance = Entrance(settings.registration, settings.lets_guests_in, cost)

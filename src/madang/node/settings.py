@@ -190,6 +190,9 @@ class Settings:
     metrics: Address | None = None
     """Where Prometheus fetches the metrics, by plain HTTP; None: nowhere."""
 
+    traces: str | None = None
+    """Where an OpenTelemetry collector takes traces, `http://HOST:PORT` (OTLP over gRPC); None: nothing is traced."""
+
     log_format: str = "text"
     """`text` or `json`: how a line of the log looks."""
 

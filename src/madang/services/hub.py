@@ -444,7 +444,7 @@ class Hub:
         if ring is not None and ring.append(event.after, event.through, event.segment):
             self._turns.ask(event.channel_id)
             now = asyncio.get_running_loop().time()
-            self.lag.begin(event.channel_id, event.through, len(self._readers[event.channel_id]), now)
+            self.lag.begin(event.channel_id, event.through, len(self._readers[event.channel_id]), now, event.trace)
             if self._timer is None:
                 self._take_turns()
 

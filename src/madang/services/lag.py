@@ -7,6 +7,8 @@ crowd it is the last ones that matter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from madang.core.counting import Histogram
 
 EVERY = 0.1
@@ -20,7 +22,7 @@ this server is far behind."""
 class LagProbe:
     """Follows changes. Times are seconds of any one clock; for a change of another node they begin with its arrival."""
 
-    __slots__ = ("_awaited", "began", "channel_id", "overdue", "seconds", "through")
+    __slots__ = ("_awaited", "_readers", "_trace", "began", "channel_id", "overdue", "seconds", "through", "traced")
 
     def __init__(self) -> None:
         self.seconds = Histogram()
@@ -32,13 +34,20 @@ class LagProbe:
         self.through = 0
         """The sequence that it reaches."""
         self.began = 0.0
+        self.traced: Callable[[str, float, int], None] | None = None
+        """Told of a change with a trace that has come to all of its readers: the trace, how long it took, how many."""
         self._awaited = 0
+        self._readers = 0
+        self._trace = ""
 
-    def begin(self, channel_id: int, through: int, readers: int, now: float) -> None:
-        """A channel with so many readers has changed: follow that, if it is time for it."""
-        if now - self.began < (OVERDUE if self.channel_id else EVERY) or not readers:
+    def begin(self, channel_id: int, through: int, readers: int, now: float, trace: str = "") -> None:
+        """A channel with so many readers has changed: follow that, if it is time for it, or if it has a trace."""
+        if not readers or (now - self.began < (OVERDUE if self.channel_id else EVERY) and (not trace or self._trace)):
             return
-        self.overdue += self._awaited
+        if now - self.began >= OVERDUE:
+            self.overdue += self._awaited
+        self._trace = trace
+        self._readers = readers
         self.channel_id = channel_id
         self.through = through
         self.began = now
@@ -55,3 +64,6 @@ class LagProbe:
             self._awaited -= 1
             if not self._awaited:
                 self.channel_id = 0
+                if self._trace and self.traced is not None:
+                    self.traced(self._trace, now - began, self._readers)
+                self._trace = ""

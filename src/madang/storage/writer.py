@@ -101,6 +101,8 @@ class Writer:
         """How many messages, and changes that are told as messages, were stored."""
         self.failures = 0
         """How many commits failed."""
+        self.traced: Callable[[set[str], float, int], None] | None = None
+        """Told of each commit: the traces in it, how long it took, how much was in it."""
 
     @property
     def waiting(self) -> int:
@@ -183,8 +185,11 @@ class Writer:
             self._fail(group, error)
             return
         recovered, self._failing = self._failing, False
-        self.commit_seconds.observe(time.perf_counter() - began)
-        self.group_size.observe(sum(len(waiting.drafts) or 1 for waiting in group))
+        took, size = time.perf_counter() - began, sum(len(waiting.drafts) or 1 for waiting in group)
+        self.commit_seconds.observe(took)
+        self.group_size.observe(size)
+        if self.traced is not None:
+            self.traced({draft.trace for waiting in group for draft in waiting.drafts} - {""}, took, size)
         self.stored += sum(len(event.messages) for event in events if isinstance(event, Changes))
         self._committed(events)
         for waiting, outcome in zip(group, outcomes, strict=True):
