@@ -16,11 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 from parts.nats import Nats
+from support import PATIENCE
 
 import madang
 from madang.node.traces import TracesError
 
 from .command import parse, run
+from .test_metrics import ANYWHERE, scraped
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Collector(TraceServiceServicer):
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
     server, made = grpc.aio.server(), Collector()
-    add_TraceServiceServicer_to_server(made, server)
+    add_TraceServiceServicer_to_server(made, server)  # type: ignore[no-untyped-call]
     made.target = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield made
@@ -89,7 +91,9 @@ async def _until_read(client: madang.Client, text: str) -> None:
 
 async def test_a_message_s_way_over_nodes_is_one_trace(collector: Collector, database: str, nats: Nats) -> None:
     def node(name: str) -> madang.Server:
-        return madang.Server(database=database, bus=(nats.url,), name=name, traces=collector.target, limits=None)
+        return madang.Server(
+            database=database, bus=(nats.url,), name=name, traces=collector.target, metrics=ANYWHERE, limits=None
+        )
 
     async with (
         node("one") as one,
@@ -99,8 +103,9 @@ async def test_a_message_s_way_over_nodes_is_one_trace(collector: Collector, dat
     ):
         reading = asyncio.create_task(_until_read(mina, "hello"))
         receipt = await nari.send("lobby", "hello")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await reading
+        await scraped(two.metrics, lambda now: now.value("madang_delivery_seconds_count") == 1)
     (send,) = (span for span in collector.spans if span.name == "send")
     others = {span.name: span for span in collector.spans if span.trace == send.trace and span is not send}
     commit, deliver = others["commit"], others["deliver"]

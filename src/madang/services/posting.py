@@ -113,9 +113,8 @@ class _Group:
         changed = {key: place for key, place in self._places.items() if place.messages}
         messages.set_heads(self._transaction, {key: place.head for key, place in changed.items()})
         for key, place in changed.items():
-            self._transaction.events.append(
-                Changes(key, place.channel.sequence, place.head, place.messages, place.trace)
-            )
+            changes = Changes(key, place.channel.sequence, place.head, place.messages, place.trace)
+            self._transaction.events.append(changes)
             if place.slowed:
                 wrote = place.slowed.keys() & {message.author_id for message in place.messages}
                 memberships.set_wrote_at(self._transaction, key, wrote)
