@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from faults.process import ServerProcess
+from faults.process import ServerProcess, eventually
 from parts.nats import Nats
+
+import madang
 
 
 class Cluster:
@@ -39,11 +42,22 @@ class Cluster:
             await node.serving()
         return nodes
 
+    def server(self, **settings: Any) -> madang.Server:
+        """A node inside of this process, not started."""
+        own: dict[str, Any] = {"database": self.database, "bus": (self.bus,), "cluster": self.name}
+        return madang.Server(**(own | {"limits": None, "drain": 0.5} | settings))
+
     def close(self) -> None:
         """End what runs."""
         for node in self.nodes:
             with node:
                 pass
+
+
+async def know_each_other(*servers: madang.Server) -> None:
+    """Return when each of these nodes knows of all the others."""
+    for server in servers:
+        await eventually(lambda server=server: server._node.known == len(servers), "the nodes know each other")  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")

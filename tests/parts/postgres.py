@@ -70,6 +70,21 @@ class Postgres:
                 raise AssertionError((self.directory / "log").read_text())
             time.sleep(0.02)
 
+    def copy(self) -> Postgres:
+        """A standby of this server, as it is now; not started yet."""
+        made = Postgres()
+        if _AS_NOBODY:
+            shutil.chown(made.directory, "nobody")
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+        made._run("pg_basebackup", *where, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        made._made = True
+        return made
+
+    def ask_for_passwords(self, user: str) -> None:
+        """Let this user in with its password only. The server is stopped, or is told later."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {user} 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+
     def stop(self, immediate: bool = False) -> None:
         """Stop the server: connections are closed, transactions undone. `immediate`: as it is, as if it crashed."""
         if self._process is not None:

@@ -22,6 +22,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from madang.bus.errors import BusError
+from madang.bus.tasks import end
 
 CONNECT_WITHIN = 3
 """How long a server may take to answer when it is connected to, seconds."""
@@ -119,8 +120,7 @@ class Link:
     async def close(self) -> None:
         """Disconnect, and stay so. What was given to the client before is sent."""
         if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
+            await end(self._keeping)
         client, self.client = self.client, None
         if client is not None:
             self._went()

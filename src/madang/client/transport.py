@@ -85,7 +85,7 @@ class Transport:
         self.address = ",".join(given)
         """The server as it was named to the client."""
         self.visit = 0
-        """Counts the moves to another node, or to other addresses of this one's services."""
+        """Counts the moves, to another node or to other addresses of this one's services, away from what failed."""
         self._nodes = Nodes(given, bare=secure is None)
         self._wires = Wires(secure)
         self._closed = False
@@ -150,6 +150,7 @@ class Transport:
         if not is_good:
             return False
         self._wires.put((target, True), wire)
+        self.visit += 1
         await self._take(target, answer)
         return True
 
@@ -259,7 +260,6 @@ class Transport:
         """Make the stubs; to where."""
         hasty = self.are_several
         self.target, self._at, self._hasty = target, endpoints, hasty
-        self.visit += 1
         wires = [(each or target, hasty) for each in ("", endpoints.heartbeat, endpoints.lobby, endpoints.channel)]
         agent, heartbeat, lobby, channel = map(self._wires.to, wires)
         self.agent = agent_service_pb2_grpc.AgentServiceStub(agent)

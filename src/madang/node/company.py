@@ -50,5 +50,3 @@ class Company:
             elif different:
                 names = ", ".join(different)
                 _log.warning("node %s has other settings than this one, where all need the same: %s", node.name, names)
-            else:
-                _log.info("node %s is there (%s)", node.name, ", ".join(sorted(node.addresses)))

@@ -23,7 +23,7 @@ from madang.bus.nodes import NatsNodes
 from madang.core.agreement import fingerprint
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServerDraining
-from madang.core.events import Event
+from madang.core.events import Event, NewsLost
 from madang.core.models import Changes
 from madang.node import metrics
 from madang.node.chores import cancel, every, finish, once
@@ -56,7 +56,8 @@ from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
-from madang.storage import accounts, migrate
+from madang.storage import accounts, belonging, migrate
+from madang.storage.errors import StoreOfAnotherCluster
 from madang.storage.store import SharedDatabase, Store, open_store
 from madang.v1 import channel_service_pb2
 from madang.wire.batches import encode_changes
@@ -188,11 +189,15 @@ class Node:
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
-        self._store = store = await open_store(where, posting.append, self._committed, now, self._hub.is_behind)
+        self._store = store = await open_store(
+            where, posting.append, self._committed, now, self._hub.is_behind, self._recovered
+        )
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(finish, writer)
         self._stack.callback(store.drain)
+        if settings.is_clustered:
+            await _join(store, settings.cluster)
         self._hub.use(store)
         if traces is not None:
             traces.follow(store, self._hub)
@@ -354,6 +359,10 @@ class Node:
             else:
                 self._bus.publish(event)
 
+    def _recovered(self) -> None:
+        """The store can be written again: what was stored without anybody knowing was not told."""
+        self._bus.publish(NewsLost())
+
     async def _bot_rate(self, user_id: int) -> tuple[int, int]:
         a_second, burst = await self._store.read(accounts.limits, user_id)
         return a_second or 0, burst or 0
@@ -368,6 +377,13 @@ class Node:
     async def _expire(self) -> None:
         self._heartbeat.expire()
         await self._heartbeat.share()
+
+
+async def _join(store: Store, cluster: str) -> None:
+    """Raises StoreOfAnotherCluster."""
+    found = await store.write(belonging.claim, cluster)
+    if found != cluster:
+        raise StoreOfAnotherCluster(found, cluster)
 
 
 def _nats_options(settings: Settings) -> NatsOptions:

@@ -72,6 +72,8 @@ def _delete_me(transaction: Transaction, actor: Actor, proof: Proof | None, eras
 
 
 def _heads(transaction: Transaction, user_id: int) -> dict[int, int]:
+    if transaction.locks is not None:  # what another node is storing for the account just now is waited for
+        transaction.lock_channels(traces.heads(transaction.connection, user_id))
     return traces.heads(transaction.connection, user_id)
 
 

@@ -19,6 +19,11 @@ TICK = 0.02
 """How often streams are told to go, while they are handed over, seconds."""
 
 
+def due_by(count: int, elapsed: float, seconds: float) -> int:
+    """How many of so many streams have been told to go, when they go evenly over the time."""
+    return count if elapsed >= seconds else int(count * elapsed / seconds)
+
+
 class Streams:
     """Every stream of this process, by its session."""
 
@@ -58,7 +63,7 @@ class Streams:
         began, told = loop.time(), 0
         while told < len(waiting):
             await asyncio.sleep(max(TICK, seconds / len(waiting)))
-            due = min(len(waiting), int(len(waiting) * (loop.time() - began) / seconds) if seconds else len(waiting))
+            due = due_by(len(waiting), loop.time() - began, seconds)
             for session_id, end in waiting[told:due]:
                 if end in self._open.get(session_id, ()):
                     end(error)

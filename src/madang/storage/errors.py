@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 
 class NotUnique(Exception):
     """A row was refused because another one has its unique key. Raised by the functions that say so."""
+
+
+def is_of_a_value(error: DBAPIError) -> bool:
+    """Whether a database refused a value, so that whoever gave it is at fault, and nobody else."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError)
 
 
 class StoreError(Exception):
@@ -55,6 +63,21 @@ class StoreNewer(StoreError):
         return (
             f"{self.path} was written by a newer version of Madang (its schema is {self.revision}, this version knows "
             f"{self.known}); upgrade this program, or use the copy that was made before the upgrade"
+        )
+
+
+class StoreOfAnotherCluster(StoreError):
+    """The database belongs to a cluster of another name, whose nodes would not hear of what this one stores."""
+
+    def __init__(self, cluster: str, own: str) -> None:
+        super().__init__(cluster, own)
+        self.cluster = cluster
+        self.own = own
+
+    def __str__(self) -> str:
+        return (
+            f"the database belongs to the cluster {self.cluster}, and this node to {self.own}: start it with "
+            f"--cluster {self.cluster}, or with another database"
         )
 
 

@@ -42,11 +42,10 @@ def turn(number: int) -> str:
 
 
 def opening(operations: bool, channel_ids: Collection[int]) -> str:
-    """SQL that locks what a transaction is known to need: as plain numbers, so that it takes one trip with its BEGIN."""
+    """SQL that locks what a transaction is known to need, as plain numbers: so it takes one trip with its BEGIN."""
     statements = [turn(OPERATIONS)] if operations else []
     if channel_ids:
         ids = ", ".join(map(str, sorted(channel_ids)))
-        # S608: numbers of our own
         rows = f"SELECT FROM {channels} WHERE channel_id IN ({ids}) ORDER BY channel_id FOR UPDATE"
         statements.append(rows)
     return "; ".join(statements)

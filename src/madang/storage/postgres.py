@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from madang.core.errors import StorageUnavailable
+from madang.storage.errors import is_of_a_value
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ _LOST = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 """The server ends the session: a shutdown, a crash, a start, a session that was idle for too long."""
 _READ_ONLY = "25006"
 _VALUE = "22"
-"""How the codes begin that tell of a value which PostgreSQL does not take."""
+"""How the codes begin that tell of a value which cannot be taken."""
 _MAX_PROBLEM = 200
 
 _UNKNOWN = (
@@ -211,7 +212,7 @@ class PostgresDatabase:
                 raise StorageUnavailable(problem=_UNKNOWN) from error
             if _is_passing(error):
                 raise _AgainError(_problem(error)) from error
-            if _is_of_values(error):
+            if isinstance(error, DBAPIError) and is_of_a_value(error):
                 raise
             raise StorageUnavailable(problem=f"nothing was stored: {_problem(error)}") from error
         if answer != "COMMIT":
@@ -252,7 +253,7 @@ class PostgresDatabase:
             self._idle.append(link)
             if _is_passing(error):
                 raise _AgainError(_problem(error)) from error
-            if _is_of_values(error):
+            if isinstance(error, DBAPIError) and is_of_a_value(error):
                 raise
             raise StorageUnavailable(problem=f"nothing was read: {_problem(error)}") from error
         except Exception:
@@ -328,7 +329,7 @@ def _source(error: BaseException) -> BaseException:
 def _state(error: BaseException) -> str:
     """PostgreSQL's code for an error; empty for one that it did not send."""
     source = _source(error)
-    if isinstance(source, asyncpg.InterfaceError) and isinstance(source, ValueError):
+    if isinstance(source, ValueError):
         return _VALUE  # found by the driver, before anything was sent
     return getattr(source, "sqlstate", None) or ""
 
@@ -352,7 +353,3 @@ def _is_lost(error: BaseException) -> bool:
 
 def _is_passing(error: BaseException) -> bool:
     return _is_lost(error) or _state(error) in _AGAIN
-
-
-def _is_of_values(error: BaseException) -> bool:
-    return _state(error).startswith(_VALUE)

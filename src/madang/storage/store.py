@@ -37,8 +37,6 @@ class Store:
         self.append = writer.append
         self.writer = writer
         self.database = database
-        self._database = database
-        self._writer = writer
         self._lock = lock
 
     async def write(self, operation: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -47,7 +45,7 @@ class Store:
         def bound(transaction: Transaction) -> T:
             return operation(transaction, *args, **kwargs)
 
-        return await self._writer.run(bound)
+        return await self.writer.run(bound)
 
     async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` on a reader."""
@@ -55,19 +53,19 @@ class Store:
         def bound(connection: sa.Connection) -> T:
             return query(connection, *args, **kwargs)
 
-        return await self._database.read(bound)
+        return await self.database.read(bound)
 
     async def work(self) -> None:
         """Write what is asked for, until `close`."""
-        await self._writer.work()
+        await self.writer.work()
 
     def drain(self) -> None:
         """Refuse new writes; `work` ends when those that wait are stored."""
-        self._writer.close()
+        self.writer.close()
 
     async def close(self) -> None:
         """Close the file or the connections, after `work` has ended."""
-        await self._database.close()
+        await self.database.close()
         if self._lock is not None:
             self._lock.release()
 

@@ -19,7 +19,7 @@ from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
-from madang.storage.errors import NotUnique
+from madang.storage.errors import NotUnique, is_of_a_value
 from madang.storage.locks import Locks, OutOfOrder, opening
 from madang.storage.transaction import Transaction
 
@@ -278,9 +278,11 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
     try:
         with transaction.connection.begin_nested():
             return operation(transaction)
-    except (DBAPIError, OutOfOrder):
+    except OutOfOrder:
         raise
     except Exception as error:
+        if isinstance(error, DBAPIError) and not is_of_a_value(error):
+            raise
         del transaction.events[before:]
         if transaction.locks is not None:
             transaction.locks.held = held
@@ -299,9 +301,11 @@ def _alone(transaction: Transaction, operation: Operation[Any]) -> tuple[list[Ev
     """The same for the only operation of a transaction, which needs no savepoint. Raises _FailedError."""
     try:
         outcome = operation(transaction)
-    except (DBAPIError, OutOfOrder):
+    except OutOfOrder:
         raise
     except Exception as error:
+        if isinstance(error, DBAPIError) and not is_of_a_value(error):
+            raise
         raise _FailedError(error) from error
     return transaction.events, [outcome]
 

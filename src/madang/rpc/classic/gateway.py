@@ -77,7 +77,15 @@ class Gateway:
         self._comings = Comings()
         self._doors = Doors(new_server, ports, self._serve_channel, here, lambda: where("lobby"))
         self._rooms = Rooms(services.lobby, self._roster, self._doors)
-        self._guests = Guests(self._roster, self._rooms, services.agent, services.heartbeat, clock, services.limiter)
+        self._guests = Guests(
+            self._roster,
+            self._rooms,
+            services.agent,
+            services.heartbeat,
+            clock,
+            services.limiter,
+            shared=services.bus.is_shared,
+        )
         services.bus.subscribe(SessionEnded, self._guests.on_session_ended)
         services.bus.subscribe(MembershipChanged, self._guests.on_membership)
         services.bus.subscribe(PresenceChanged, lambda event: self._comings.note(event.presences))
@@ -91,7 +99,13 @@ class Gateway:
                 return "Agent"
             case "heartbeat":
                 heartbeat = ClassicHeartbeat(
-                    self._roster, services.heartbeat, services.streams, self._times, self._clock, services.limiter
+                    self._roster,
+                    self._guests,
+                    services.heartbeat,
+                    services.streams,
+                    self._times,
+                    self._clock,
+                    services.limiter,
                 )
                 add_HeartbeatServicer_to_server(heartbeat, server)
                 return "Heartbeat"
@@ -132,6 +146,13 @@ class Gateway:
     def _serve_channel(self, door: Door) -> None:
         services = self._services
         servicer = ClassicChannel(
-            door, self._roster, self._rooms, services.channel, services.streams, self._clock, services.limiter
+            door,
+            self._roster,
+            self._guests,
+            self._rooms,
+            services.channel,
+            services.streams,
+            self._clock,
+            services.limiter,
         )
         add_ChannelServicer_to_server(servicer, door.server)
