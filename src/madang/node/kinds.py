@@ -162,6 +162,13 @@ def _masked(url: str) -> str:
     return f"{scheme}{separator}{access}{at}" + _PASSWORD_OPTION.sub(rf"\g<1>{MASK}", place)
 
 
+def _collector(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise SettingError("the address of a collector is needed: http://HOST:PORT, or https:// where it speaks TLS")
+    return text
+
+
 ADDRESS = Kind("HOST:PORT", Address.parse, wanted='an address such as "localhost:50050"')
 FILE = Kind("FILE", _file, wanted="the name of a file")
 DIRECTORY = Kind("DIR", _file, wanted="the name of a directory")
@@ -179,6 +186,7 @@ SERVERS = Kind(
     'the URLs of NATS servers such as ["nats://nats.example.org:4222"]',
     mask=_all_masked,
 )
+COLLECTOR = Kind("URL", _collector, wanted='the address of a collector such as "http://localhost:4317"')
 NAMES = Kind("SERVICE,…", _services, (str, list), f"some of {', '.join(SERVICES)}")
 TEXT = Kind("TEXT", str)
 SECONDS = Kind("SECONDS", _number, (int, float), "a number of seconds")

@@ -18,6 +18,7 @@ from madang.node import logs, tuning
 from madang.node.listeners import ListenError
 from madang.node.node import Node
 from madang.node.settings import Address, Settings
+from madang.node.traces import TracesError
 from madang.ops.certificates import CertificateError
 from madang.storage.errors import StoreError
 
@@ -38,7 +39,7 @@ def serve(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
-    except (StoreError, BusError, ListenError, CertificateError) as error:
+    except (StoreError, BusError, ListenError, CertificateError, TracesError) as error:
         print(f"madang: {error}", file=sys.stderr)
         return 1
     return 0
@@ -100,6 +101,8 @@ def _greeting(node: Node, invite: str | None) -> str:
     if set(settings.services) != set(SERVICES):
         lines.append(f"        serves {', '.join(settings.services)}")
     lines += [f"        {name} on {where}" for name, where in node.addresses.items() if settings.own_address(name)]
+    if node.metrics is not None:
+        lines.append(f"        metrics on http://{node.metrics}/metrics")
     if node.fingerprint:
         lines.append(f"        certificate (SHA-256): {node.fingerprint}")
     server = _how_to_connect(node)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import grpc
 
@@ -24,18 +25,22 @@ from madang.core.cluster import NodeInfo
 from madang.core.errors import ServerDraining
 from madang.core.events import Event, NewsLost
 from madang.core.models import Changes
+from madang.node import metrics
 from madang.node.chores import cancel, every, finish, once
 from madang.node.company import Company, shared
+from madang.node.exporter import Exporter
 from madang.node.listeners import check_free, new_server
 from madang.node.servicers import Behind, add
 from madang.node.settings import Address, Settings
 from madang.node.stand import Stand
 from madang.node.tls import Certificates, TlsFiles
+from madang.node.traces import Traces
 from madang.rpc.agent import ServerFacts
 from madang.rpc.classic.addresses import Place
 from madang.rpc.classic.gateway import Gateway, Services
 from madang.rpc.classic.interceptor import ClassicInterceptor
 from madang.rpc.classic.ports import Ports
+from madang.rpc.counting import CallCounts
 from madang.rpc.interceptor import ContractInterceptor
 from madang.rpc.validation import Contract
 from madang.services import posting
@@ -51,11 +56,14 @@ from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
-from madang.storage import accounts, belonging
+from madang.storage import accounts, belonging, migrate
 from madang.storage.errors import StoreOfAnotherCluster
 from madang.storage.store import SharedDatabase, Store, open_store
 from madang.v1 import channel_service_pb2
 from madang.wire.batches import encode_changes
+
+if TYPE_CHECKING:
+    from madang.storage.postgres import PostgresDatabase
 
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
@@ -99,6 +107,9 @@ class Node:
         self._streams = Streams(self._bus)
         self._guide = Guide(self._nodes, lambda: self._streams.count, alone=not settings.is_clustered)
         self._hub = Hub(self._bus, settings.pace)
+        self._calls = CallCounts()
+        self.metrics: Address | None = None
+        """Where the metrics are, with the port that it really has."""
 
     @property
     def listen(self) -> Address:
@@ -123,7 +134,7 @@ class Node:
     async def start(self) -> None:
         """Open the store, start the services, listen. Nothing stays open when it fails.
 
-        Raises StoreError, BusError, ListenError, CertificateError.
+        Raises StoreError, BusError, ListenError, CertificateError, TracesError.
         """
         try:
             await self._start()
@@ -165,6 +176,10 @@ class Node:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+        traces = None
+        if settings.traces is not None:
+            traces = Traces(settings.traces, settings.name or socket.gethostname(), version("madang"))
+            self._stack.push_async_callback(traces.close)
         if self._nats is not None:
             self._stack.push_async_callback(self._nats.close)
             await self._nats.start(settings.wait)
@@ -187,6 +202,8 @@ class Node:
         if settings.is_clustered:
             await _join(store, settings.cluster)
         self._hub.use(store)
+        if traces is not None:
+            traces.follow(store, self._hub)
         cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
         self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
         entrance = Entrance(settings.registration, settings.lets_guests_in, cost)
@@ -202,6 +219,8 @@ class Node:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
+        if settings.metrics is not None:
+            self.metrics = await self._export(settings.metrics)
         erasing = asyncio.create_task(once(self._front.deletion.go_on), name="madang-erase")
         self._stack.push_async_callback(cancel, erasing)
         for name, action, interval in self._chores():
@@ -270,6 +289,7 @@ class Node:
             self._streams,
             self._limiter,
             contract,
+            self._calls,
         )
         self._stand = Stand(self.settings, lambda: self._interceptors(contract), self._certificates)
         for name in self.settings.services:
@@ -285,6 +305,31 @@ class Node:
         await self._heartbeat.share()
         await self._stand.start()
 
+    async def _export(self, address: Address) -> Address:
+        """Show the metrics to whoever asks there."""
+        sources = metrics.Sources(
+            self.settings,
+            version("madang"),
+            migrate.HEAD,
+            self._store,
+            self._hub,
+            self._agent,
+            self._front.credentials,
+            self._heartbeat,
+            self._calls,
+            self._nats,
+            cast("PostgresDatabase", self._store.database) if self._store.database.shared else None,
+            self._nodes,
+            self._healing,
+            lambda: self._guide.draining,
+        )
+        exporter = Exporter(metrics.registry(sources), lambda: not self._guide.draining)
+        where = await exporter.start(address)
+        self._stack.push_async_callback(exporter.stop)
+        if not where.is_loopback:
+            _log.warning("metrics are plain HTTP at %s: whoever reaches that address reads them", where)
+        return where
+
     def _own_info(self, store: Store) -> NodeInfo:
         settings = self.settings
         return NodeInfo(
@@ -299,7 +344,12 @@ class Node:
     def _interceptors(self, contract: Contract) -> list[grpc.aio.ServerInterceptor]:
         settings = self.settings
         ours = ContractInterceptor(
-            self._agent, contract, self._limiter, settings.trusted_proxies, access_log=settings.access_log
+            self._agent,
+            contract,
+            self._limiter,
+            settings.trusted_proxies,
+            counts=self._calls,
+            access_log=settings.access_log,
         )
         return [ours, ClassicInterceptor()]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from madang.node.listeners import Listener
 from madang.rpc.agent import AgentServicer, ServerFacts
 from madang.rpc.channel import ChannelServicer
+from madang.rpc.counting import CallCounts
 from madang.rpc.heartbeat import HeartbeatServicer
 from madang.rpc.lobby import LobbyServicer
 from madang.rpc.validation import Contract
@@ -40,6 +41,7 @@ class Behind:
     streams: Streams
     limiter: Limiter
     contract: Contract
+    counts: CallCounts
 
 
 def add(name: str, listener: Listener, behind: Behind) -> None:
@@ -58,6 +60,8 @@ def add(name: str, listener: Listener, behind: Behind) -> None:
             add_LobbyServiceServicer_to_server(lobby, listener.grpc)
             listener.serves("madang.v1.LobbyService")
         case "channel":
-            channel = ChannelServicer(behind.channel, behind.heartbeat, behind.streams, behind.contract, behind.limiter)
+            channel = ChannelServicer(
+                behind.channel, behind.heartbeat, behind.streams, behind.contract, behind.limiter, behind.counts
+            )
             add_ChannelServiceServicer_to_server(channel, listener.grpc)
             listener.serves("madang.v1.ChannelService")

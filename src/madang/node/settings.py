@@ -187,6 +187,12 @@ class Settings:
     keepalive_timeout: float = 10.0
     """How long it waits for the answer, seconds; then the connection and its streams end."""
 
+    metrics: Address | None = None
+    """Where Prometheus fetches the metrics, by plain HTTP; None: nowhere."""
+
+    traces: str | None = None
+    """Where an OpenTelemetry collector takes traces, `http://HOST:PORT` (OTLP over gRPC); None: nothing is traced."""
+
     log_format: str = "text"
     """`text` or `json`: how a line of the log looks."""
 
@@ -212,6 +218,8 @@ class Settings:
         for name in ("pace", "drain", "keepalive", "keepalive_timeout", "wait", "handover"):
             if not 0 <= getattr(self, name) < FOREVER:
                 raise SettingError(f"{name} must not be negative, and less than {FOREVER} seconds")
+        if self.metrics is not None and self.metrics.port and self.metrics in own:
+            raise SettingError("metrics has the address of a service; it needs one of its own")
         if self.log_format not in LOG_FORMATS:
             raise SettingError(f"log_format is {' or '.join(LOG_FORMATS)}, not {self.log_format!r}")
 

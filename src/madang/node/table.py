@@ -12,6 +12,7 @@ from madang.core.models import Registration
 from madang.node.kinds import (
     ADDRESS,
     ALLOWANCE,
+    COLLECTOR,
     DATABASE,
     DIRECTORY,
     FILE,
@@ -152,6 +153,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("drain", SECONDS, "how long a shutdown waits for calls under way"),
     Setting("keepalive", SECONDS, "how often a silent connection is asked whether it still lives"),
     Setting("keepalive_timeout", SECONDS, "how long its answer may take; then it ends"),
+    Setting("metrics", ADDRESS, "where to answer /metrics, /ready and /live by plain HTTP, to whoever asks", "off"),
+    Setting("traces", COLLECTOR, "where an OpenTelemetry collector takes traces (OTLP over gRPC)", "off"),
     Setting("log_format", LOG_FORMAT, "how the log looks: lines for people, or a JSON object a line"),
     Setting("access_log", SWITCH, "log a line for each call: who, from where, how it ended; no words, no secrets"),
     Setting("verbose", SWITCH, "log more"),

@@ -28,6 +28,7 @@ from madang.core.events import (
 )
 from madang.core.models import User
 from madang.core.pacing import Turns
+from madang.services.lag import LagProbe
 from madang.services.ring import MAX_BATCH_BYTES, Ring
 from madang.storage import messages
 from madang.storage.store import Store
@@ -90,6 +91,7 @@ class Cursor:
 
     __slots__ = (
         "_ended",
+        "_followed",
         "_hub",
         "_moves",
         "_notices",
@@ -115,6 +117,7 @@ class Cursor:
         self._notices = Notices()
         self._waiter: asyncio.Future[None] | None = None
         self._ended: MadangError | None = None
+        self._followed = 0.0  # when the change began that was followed and is being written; see LagProbe
 
     def watch(self, channel_id: int, position: int) -> None:
         """Read the channel from the position on, wherever it was announced to begin before."""
@@ -133,6 +136,9 @@ class Cursor:
 
     async def next(self) -> News:
         """What is new, as soon as there is something. Raises what the cursor was ended with."""
+        if self._followed:  # whoever asks again has written what it had
+            self._hub.lag.delivered(self._followed, asyncio.get_running_loop().time())
+            self._followed = 0.0
         while True:
             if self._ended is not None:
                 raise self._ended
@@ -218,11 +224,16 @@ class Cursor:
                 if batches:  # what is here already should not wait for the store; it is the first to do so next time
                     self._ready = {channel_id: None, **self._ready}
                     break
+                self._hub.ring_misses += 1
                 found = await self._hub.load(channel_id, position)
                 if self.positions.get(channel_id) != position:  # left meanwhile
                     continue
+            else:
+                self._hub.ring_hits += 1
             encoded, through = found
             self.positions[channel_id] = through
+            if self._hub.lag.carries(channel_id, position, through):
+                self._followed = self._hub.lag.began
             if through < ring.head:
                 self._ready[channel_id] = None
             if through > position:
@@ -265,6 +276,11 @@ class Hub:
         self._loads: dict[tuple[int, int], asyncio.Task[tuple[bytes, int]]] = {}
         self._history = asyncio.Semaphore()
         self._store: Store | None = None
+        self.lag = LagProbe()
+        self.ring_hits = 0
+        """How many batches readers took from rings."""
+        self.ring_misses = 0
+        """How many a ring did not have."""
         bus.subscribe(ChannelChanged, self._on_changes)
         bus.subscribe(MembershipChanged, self._on_membership)
         bus.subscribe(TypingStarted, self._on_typing)
@@ -427,6 +443,8 @@ class Hub:
         ring = self.rings.get(event.channel_id)
         if ring is not None and ring.append(event.after, event.through, event.segment):
             self._turns.ask(event.channel_id)
+            now = asyncio.get_running_loop().time()
+            self.lag.begin(event.channel_id, event.through, len(self._readers[event.channel_id]), now, event.trace)
             if self._timer is None:
                 self._take_turns()
 

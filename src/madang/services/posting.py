@@ -52,6 +52,7 @@ class _Place:
     verdicts: dict[int, MadangError | None] = field(default_factory=dict)
     slowed: dict[int, int | None] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    trace: str = ""
 
 
 class _Group:
@@ -96,6 +97,8 @@ class _Group:
             draft.channel_id, place.head, place.head, draft.author_id, self._transaction.now, draft.content, draft.text
         )
         place.messages.append(message)
+        if draft.trace:
+            place.trace = draft.trace
         self._rows.append((message, draft.request_id))
         if key is not None:
             self._seen[key] = message
@@ -110,7 +113,8 @@ class _Group:
         changed = {key: place for key, place in self._places.items() if place.messages}
         messages.set_heads(self._transaction, {key: place.head for key, place in changed.items()})
         for key, place in changed.items():
-            self._transaction.events.append(Changes(key, place.channel.sequence, place.head, place.messages))
+            changes = Changes(key, place.channel.sequence, place.head, place.messages, place.trace)
+            self._transaction.events.append(changes)
             if place.slowed:
                 wrote = place.slowed.keys() & {message.author_id for message in place.messages}
                 memberships.set_wrote_at(self._transaction, key, wrote)

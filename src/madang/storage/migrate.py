@@ -9,7 +9,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from madang.storage.errors import StoreForeign, StoreNewer
+from madang.storage import marks
+from madang.storage.errors import StoreForeign, StoreNewer, StoreUnusable
 from madang.storage.schema import store_info
 
 HEAD = "0003"
@@ -100,14 +101,17 @@ def serves_us(connection: sa.Connection) -> bool:
 
 def store_id(connection: sa.Connection) -> str | None:
     """The store's name; None when it has none yet."""
-    found: str | None = connection.execute(sa.select(store_info.c.value).where(store_info.c.key == "store_id")).scalar()
-    return found
+    return marks.read(connection).get(marks.STORE_ID)
 
 
-def name_store(connection: sa.Connection) -> str:
-    """The store's name, given now if it has none."""
-    found = store_id(connection)
+def name_store(connection: sa.Connection, where: Path | str) -> str:
+    """The store's name, given now if it has none. Raises StoreUnusable when `madang move` is at it, or was."""
+    kept = marks.read(connection)
+    problem = marks.why_not(kept)
+    if problem:
+        raise StoreUnusable(where, problem)
+    found = kept.get(marks.STORE_ID)
     if found is None:
         found = str(uuid.uuid4())
-        connection.execute(sa.insert(store_info).values(key="store_id", value=found))
+        connection.execute(sa.insert(store_info).values(key=marks.STORE_ID, value=found))
     return found

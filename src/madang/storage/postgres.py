@@ -126,6 +126,7 @@ class PostgresDatabase:
         self._readers = max(1, connections - 1)
         self._turns = asyncio.Semaphore(self._readers)
         self._idle: list[_Link] = []
+        self._reading = 0
         self._running: set[asyncio.Task[Any]] = set()
 
     async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
@@ -135,6 +136,12 @@ class PostgresDatabase:
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """See Database. Raises StorageUnavailable."""
         return await self._shielded(self._read(operation))
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are busy, and how many are open and idle."""
+        writing = self._writing.locked()
+        return self._reading + writing, len(self._idle) + (self._writer is not None and not writing)
 
     async def connect(self) -> None:
         """See whether there is a connection to be had, and keep it. Raises Unconnected."""
@@ -218,6 +225,7 @@ class PostgresDatabase:
                 await self._turns.acquire()
         except TimeoutError:
             raise StorageUnavailable(problem=f"nothing was read: {self._readers} connections are busy") from None
+        self._reading += 1
         try:
             try:
                 return await self._read_once(operation)
@@ -226,6 +234,7 @@ class PostgresDatabase:
         except _AgainError as error:
             raise StorageUnavailable(problem=f"nothing was read: {error}") from error
         finally:
+            self._reading -= 1
             self._turns.release()
 
     async def _read_once(self, operation: Callable[[sa.Connection], T]) -> T:

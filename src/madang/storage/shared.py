@@ -21,9 +21,11 @@ OLDEST_SERVER = 14
 TRY_EVERY = 0.5
 TELL_EVERY = 5.0
 
-_PATIENTLY = (
-    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+ALONE = (
+    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '60s'; {turn(MIGRATIONS)}"
 )
+"""How a transaction begins that makes or changes tables: as long as it takes, and one at a time."""
 _PASSWORD = frozenset({"28P01", "28000"})
 _NO_DATABASE = "3D000"
 _PROTOCOL = "08P01"
@@ -38,7 +40,7 @@ async def open_database(url: str, connections: int, wait: float, now: int) -> tu
     database = PostgresDatabase(url, connections)
     place = f"the database {database.place}"
     try:
-        await _wait(database, place, wait)
+        await reach(database, place, wait)
         try:
             return database, await _set_up(database, place, now)
         except (StorageUnavailable, DBAPIError) as error:
@@ -66,7 +68,7 @@ async def look_at(url: str) -> tuple[str, str | None]:
         await database.close()
 
 
-async def _wait(database: PostgresDatabase, place: str, wait: float) -> None:
+async def reach(database: PostgresDatabase, place: str, wait: float) -> None:
     """Return when the database can be written. Raises StoreUnusable when that takes too long, or waiting is no use."""
     loop = asyncio.get_running_loop()
     end, told = loop.time() + wait, -TELL_EVERY
@@ -142,7 +144,7 @@ async def _set_up(database: PostgresDatabase, place: str, now: int) -> str:
         if found is not None:
             return found
     await asyncio.to_thread(migrate.load)  # takes a while, and a transaction that is idle for long is ended
-    return await database.write(partial(_migrate, place, now), f"{_PATIENTLY}; {turn(MIGRATIONS)}")
+    return await database.write(partial(_migrate, place, now), ALONE)
 
 
 def _migrate(place: str, now: int, connection: sa.Connection) -> str:
@@ -152,7 +154,7 @@ def _migrate(place: str, now: int, connection: sa.Connection) -> str:
         _log.info("%s: from schema %s to %s", place, revision or "nothing", migrate.HEAD)
         migrate.upgrade(connection, now)
         migrate.note_whom_it_serves(connection)
-    return migrate.name_store(connection)
+    return migrate.name_store(connection, place)
 
 
 def _revision(place: str, connection: sa.Connection) -> str | None:

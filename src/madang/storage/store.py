@@ -35,8 +35,8 @@ class Store:
     def __init__(self, database: Database, writer: Writer, store_id: str, lock: DirectoryLock | None) -> None:
         self.store_id = store_id
         self.append = writer.append
-        self._database = database
-        self._writer = writer
+        self.writer = writer
+        self.database = database
         self._lock = lock
 
     async def write(self, operation: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -45,7 +45,7 @@ class Store:
         def bound(transaction: Transaction) -> T:
             return operation(transaction, *args, **kwargs)
 
-        return await self._writer.run(bound)
+        return await self.writer.run(bound)
 
     async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` on a reader."""
@@ -53,19 +53,19 @@ class Store:
         def bound(connection: sa.Connection) -> T:
             return query(connection, *args, **kwargs)
 
-        return await self._database.read(bound)
+        return await self.database.read(bound)
 
     async def work(self) -> None:
         """Write what is asked for, until `close`."""
-        await self._writer.work()
+        await self.writer.work()
 
     def drain(self) -> None:
         """Refuse new writes; `work` ends when those that wait are stored."""
-        self._writer.close()
+        self.writer.close()
 
     async def close(self) -> None:
         """Close the file or the connections, after `work` has ended."""
-        await self._database.close()
+        await self.database.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -113,10 +113,13 @@ async def _open_file(directory: Path, now: int) -> tuple[SqliteDatabase, str, Di
         outdated = await asyncio.to_thread(_prepare, path)
         database = SqliteDatabase(path)
         try:
-            store_id = await database.write(partial(_set_up, outdated, now))
+            store_id = await database.write(partial(_set_up, path, outdated, now))
         except StorageUnavailable as error:
             await database.close()
             raise StoreUnusable(path, str(error.facts["problem"])) from error
+        except StoreUnusable:
+            await database.close()
+            raise
     except BaseException:
         lock.release()
         raise
@@ -146,8 +149,8 @@ def _create(path: Path) -> None:
         connection.execute(f"PRAGMA application_id={migrate.APPLICATION_ID}")
 
 
-def _set_up(outdated: bool, now: int, connection: sa.Connection) -> str:
+def _set_up(path: Path, outdated: bool, now: int, connection: sa.Connection) -> str:
     """Migrate, and make sure that the store has a name. Its name."""
     if outdated:
         migrate.upgrade(connection, now)
-    return migrate.name_store(connection)
+    return migrate.name_store(connection, path)

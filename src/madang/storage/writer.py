@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from madang.core.counting import SIZES, Histogram
 from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining, StorageUnavailable
 from madang.core.events import Event
-from madang.core.models import Draft, Message
+from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
 from madang.storage.errors import NotUnique, is_of_a_value
 from madang.storage.locks import Locks, OutOfOrder, opening
@@ -91,6 +93,21 @@ class Writer:
         self._news = asyncio.Event()
         self._closing = False
         self._failing = False
+        self.commit_seconds = Histogram()
+        """How long commits took."""
+        self.group_size = Histogram(SIZES)
+        """How many drafts and operations went into one."""
+        self.stored = 0
+        """How many messages, and changes that are told as messages, were stored."""
+        self.failures = 0
+        """How many commits failed."""
+        self.traced: Callable[[set[str], float, int], None] | None = None
+        """Told of each commit: the traces in it, how long it took, how much was in it."""
+
+    @property
+    def waiting(self) -> int:
+        """The weight of what waits for its commit; see MAX_WAITING."""
+        return self._weight
 
     async def run(self, operation: Operation[T]) -> T:
         """Run the operation in the next commit; return when that is on disk.
@@ -161,12 +178,19 @@ class Writer:
         return group
 
     async def _commit(self, group: list[_Waiting]) -> None:
+        began = time.perf_counter()
         try:
             events, outcomes = await self._write(group)
         except Exception as error:
             self._fail(group, error)
             return
         recovered, self._failing = self._failing, False
+        took, size = time.perf_counter() - began, sum(len(waiting.drafts) or 1 for waiting in group)
+        self.commit_seconds.observe(took)
+        self.group_size.observe(size)
+        if self.traced is not None:
+            self.traced({draft.trace for waiting in group for draft in waiting.drafts} - {""}, took, size)
+        self.stored += sum(len(event.messages) for event in events if isinstance(event, Changes))
         self._committed(events)
         for waiting, outcome in zip(group, outcomes, strict=True):
             _settle(waiting.future, outcome)
@@ -197,6 +221,7 @@ class Writer:
 
     def _fail(self, group: list[_Waiting], error: Exception) -> None:
         """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
+        self.failures += 1
         if not self._failing:
             self._failing = True
             _log.error("the store cannot be written: %s", error, exc_info=not isinstance(error, MadangError))
