@@ -1,4 +1,4 @@
-"""Generate the Python code of the contracts in `proto/` into `src/madang/v1` and `src/madang/classic`.
+"""Generate the Python code of the contracts in `proto/` into `src/madang/v1`, `madang/bus/v1` and `madang/classic`.
 
     python scripts/generate.py           write the generated code
     python scripts/generate.py --check   fail when what is committed differs from what would be written
@@ -103,6 +103,7 @@ def generate(out: Path, scratch: Path) -> None:
         target.write_text(text)
     for package, what in (
         ("v1", "The generated code of the contract `madang.v1`; `proto/madang/v1` says what it means."),
+        ("bus/v1", "The generated code of what nodes tell each other, `proto/madang/bus/v1`."),
         ("v1/buf", "The generated code of a contract that ours imports."),
         ("v1/buf/validate", "The generated code of protovalidate's rules."),
         ("classic", "The generated code of the classic contract, `proto/classic/client_to_agent.proto`."),
@@ -146,7 +147,7 @@ def differences(fresh: Path, committed: Path) -> list[str]:
     wanted = {p.relative_to(fresh) for p in fresh.rglob("*") if p.is_file()}
     present = {
         p.relative_to(committed)
-        for package in ("v1", "classic")
+        for package in ("v1", "bus/v1", "classic")
         for p in (committed / package).rglob("*")
         if p.is_file() and "__pycache__" not in p.parts
     }

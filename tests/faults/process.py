@@ -105,8 +105,12 @@ class ServerProcess:
         """Start the process, and wait until it serves; how long that took, seconds."""
         begin = time.monotonic()
         self.launch()
-        await eventually(self.serves, f"the server serves; it said:\n{self.output}")
+        await self.serving()
         return time.monotonic() - begin
+
+    async def serving(self) -> None:
+        """Wait until it serves."""
+        await eventually(self.serves, f"the server serves; it said:\n{self.output}")
 
     async def serves(self) -> bool:
         """Whether it answers SERVING when asked for its health. Fails when the process has ended."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from madang.core.claims import Claim
 from madang.core.cluster import NodeInfo
 from madang.core.events import BusEvent
 
@@ -22,6 +23,10 @@ class Bus(Protocol):
         """Send an event on its way. Never waits, never raises. Handlers on this node are called before it returns."""
         ...
 
+    def deliver(self, event: BusEvent) -> None:
+        """Call the handlers on this node alone: for what every node finds out by itself."""
+        ...
+
     def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
         """Call the handler for every event of the type, in the event loop. Handlers are short and do not raise."""
         ...
@@ -37,6 +42,11 @@ class Bus(Protocol):
     async def settled(self) -> None:
         """Return when every `watch` until now is in force: what is committed after that is heard of. Returns at once
         while the bus is away: then everything is held against the store, see `is_connected`."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be other nodes at all."""
         ...
 
     @property
@@ -58,4 +68,18 @@ class Nodes(Protocol):
 
     def known(self) -> list[NodeInfo]:
         """Every node that was heard of within its time, by node_id; this one too, once it was announced."""
+        ...
+
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
+        """Let the others find all claims of this node, which are at that version at least; see `madang.core.claims`.
+        Never waits; `claims` is called when they are put.
+        """
+        ...
+
+    def kept(self) -> dict[str, int]:
+        """Which version of its claims each other node has let us find."""
+        ...
+
+    async def find(self, node_id: str) -> tuple[int, list[Claim]] | None:
+        """All claims of another node, and their version; None when they cannot be had now."""
         ...

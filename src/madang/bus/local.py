@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from madang.bus.base import E
+from madang.core.claims import Claim
 from madang.core.cluster import NodeInfo
 from madang.core.events import BusEvent
 
@@ -20,13 +21,15 @@ class LocalBus:
     def __init__(self) -> None:
         self._handlers: defaultdict[type[object], list[Callable[[Any], None]]] = defaultdict(list)
 
-    def publish(self, event: BusEvent) -> None:
+    def deliver(self, event: BusEvent) -> None:
         """Call the event's handlers."""
         for handler in self._handlers[type(event)]:
             try:
                 handler(event)
             except Exception:  # whoever publishes is not to suffer for it; what is missed is healed from the store
                 _log.exception("a handler of %s failed", type(event).__name__)
+
+    publish = deliver
 
     def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
         """Call the handler for every event of the type."""
@@ -46,6 +49,11 @@ class LocalBus:
         """Always."""
         return True
 
+    @property
+    def is_shared(self) -> bool:
+        """There is one node."""
+        return False
+
     def on_return(self, handler: Callable[[], None]) -> None:
         """It is never away."""
 
@@ -63,3 +71,14 @@ class LocalNodes:
     def known(self) -> list[NodeInfo]:
         """This node."""
         return list(self._self)
+
+    def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
+        """Nobody looks."""
+
+    def kept(self) -> dict[str, int]:
+        """There are no others."""
+        return {}
+
+    async def find(self, node_id: str) -> tuple[int, list[Claim]] | None:
+        """There are no others."""
+        return None

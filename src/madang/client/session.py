@@ -50,8 +50,12 @@ Proof = Guest | Token | Password | NewAccount
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The outcome of a sign-in. `stranger`: why what was saved is not for this user to go on with; None when it is."""
+    """The outcome of a sign-in. `address`: the server's, as it was named to the client.
 
+    `stranger`: why what was saved is not for this user to go on with; None when it is.
+    """
+
+    address: str
     server: ServerInfo
     session: Session
     user: User
@@ -61,7 +65,7 @@ class SignedIn:
     def credentials(self, user: User) -> Credentials:
         """What a later sign-in needs, with the user as it is now."""
         kind = user.kind.name.lower()
-        return Credentials(self.server.target, self.server.store_id, user.user_id, user.handle, self.token, kind)
+        return Credentials(self.address, self.server.store_id, user.user_id, user.handle, self.token, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ async def sign_in(transport: Transport, wish: Wish) -> SignedIn:
     Raises Unauthenticated when the proof is not good, or a person's saved session is not and there is no other proof;
     StateError when what was saved is another server's, and what the server or the way to it gives.
     """
-    server = await transport.get_server()
-    _check_saved(server, wish.saved)
+    server = await transport.arrive()
+    _check_saved(server, transport.address, wish.saved)
     match wish.proof:
         case Token(token):
             return await _with_token(transport, server, wish, token)
@@ -105,12 +109,10 @@ def _is_about(proof: Guest | Password, saved: Credentials) -> bool:
     return isinstance(proof, Guest) or proof.handle.casefold() == saved.handle.casefold()
 
 
-def _check_saved(server: ServerInfo, saved: Credentials | None) -> None:
+def _check_saved(server: ServerInfo, address: str, saved: Credentials | None) -> None:
     # The token must not be shown to another server, nor the outbox sent to it, where its channel ids mean other rooms.
-    if saved is not None and saved.store_id != server.store_id and saved.target != server.target:
-        raise StateError(
-            f"the state directory belongs to the server {saved.target}; use another one for {server.target}"
-        )
+    if saved is not None and saved.store_id != server.store_id and saved.target != address:
+        raise StateError(f"the state directory belongs to the server {saved.target}; use another one for {address}")
 
 
 async def _with_token(transport: Transport, server: ServerInfo, wish: Wish, token: str) -> SignedIn:
@@ -171,4 +173,6 @@ def _signed_in(
     stranger: MadangError | None,
 ) -> SignedIn:
     transport.authorize(token)
-    return SignedIn(server, session_from_pb(answer.session), user_from_pb(answer.user), token, stranger)
+    return SignedIn(
+        transport.address, server, session_from_pb(answer.session), user_from_pb(answer.user), token, stranger
+    )

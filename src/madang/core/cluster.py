@@ -15,6 +15,7 @@ class NodeInfo:
 
     `addresses`: where clients reach each service that it serves, `host:port`; `load`: its open streams; `fingerprint`:
     of those settings that all nodes must share; `draining`: it is about to go, nobody should be sent there.
+    `node_id`: letters and digits, made anew at each start.
     """
 
     node_id: str

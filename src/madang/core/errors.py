@@ -363,6 +363,13 @@ class ServerDraining(Unavailable):
     text = "the server is shutting down; come back in {retry_after} s"
 
 
+class ServiceMissing(Unavailable):
+    """No node of the cluster serves it now."""
+
+    reason = "SERVICE_MISSING"
+    text = "no node serves the {service} service now; try again later"
+
+
 class ServerUnreachable(Unavailable):
     """Raised by the client alone: there is no connection to the server."""
 

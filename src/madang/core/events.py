@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from madang.core.claims import Claim
 from madang.core.models import Changes, ServerRole, User
 from madang.core.presence import Presence
 
@@ -84,9 +85,24 @@ class TypingStarted:
 
 @dataclass(frozen=True, slots=True)
 class PresenceChanged:
-    """Users' presence changed."""
+    """Users' presence changed, in the eyes of this node: it never leaves it."""
 
     presences: tuple[Presence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsChanged:
+    """What a node says of who is present on it changed: from its version `after` to `version`."""
+
+    node_id: str
+    after: int
+    version: int
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewsLost:
+    """What a node told before may not have come: what is known here has to be held against the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +140,7 @@ BusEvent = (
     | HeadKnown
     | TypingStarted
     | PresenceChanged
+    | ClaimsChanged
+    | NewsLost
 )
 """What travels over the bus."""

@@ -7,7 +7,7 @@ grace, so that a reconnect is not seen as going and coming.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -29,12 +29,20 @@ class Presence:
     seen_at: int | None
 
 
+def latest(one: Presence, other: Presence) -> Presence:
+    """The first, seen when the user was last seen in either."""
+    if other.seen_at is None or (one.seen_at is not None and one.seen_at >= other.seen_at):
+        return one
+    return replace(one, seen_at=other.seen_at)
+
+
 @dataclass(slots=True)
 class _Entry:
     wanted: Status = Status.ONLINE
     holds: int = 0
     graceful: bool = True
     lease_until: int = 0
+    proven_by: int = 0
     seen_at: int = 0
     shown: Status = Status.OFFLINE
 
@@ -50,10 +58,11 @@ class PresenceTable:
         self._leased: set[int] = set()
         self._changed: dict[int, None] = {}
 
-    def hold(self, user_id: int, now: int) -> None:
+    def hold(self, user_id: int, now: int, session_id: int = 0) -> None:
         """A stream of the user's opened."""
         entry = self._entries.setdefault(user_id, _Entry())
         entry.holds += 1
+        entry.proven_by = session_id
         entry.graceful = True
         entry.seen_at = now
         self._show(user_id, entry, now)
@@ -67,9 +76,10 @@ class PresenceTable:
             self._extend(user_id, entry, now + self._grace)
         self._show(user_id, entry, now)
 
-    def beat(self, user_id: int, now: int) -> None:
+    def beat(self, user_id: int, now: int, session_id: int = 0) -> None:
         """The user proved life."""
         entry = self._entries.setdefault(user_id, _Entry())
+        entry.proven_by = session_id
         entry.seen_at = now
         self._extend(user_id, entry, now + self._lease)
         self._show(user_id, entry, now)
@@ -80,13 +90,14 @@ class PresenceTable:
         entry.wanted = status
         self._show(user_id, entry, now)
 
-    def drop(self, user_id: int, now: int) -> None:
+    def drop(self, user_id: int, now: int, session_id: int = 0) -> None:
         """The user signed out: no lease, and no grace for the streams that are about to close.
 
-        Whoever is signed in on another device stays here by the streams of that device.
+        Whoever is signed in on another device stays here by the streams of that device; and by its lease, when the
+        last proof of life here came from another session than the one that ended. 0: that is not known.
         """
         entry = self._entries.get(user_id)
-        if entry is None:
+        if entry is None or (session_id and entry.proven_by not in (0, session_id)):
             return
         entry.lease_until = 0
         entry.graceful = False

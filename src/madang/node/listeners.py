@@ -23,7 +23,7 @@ MAX_PENDING_CALLS = 20_000
 """How many calls may wait to be looked at. gRPC's own default is 1,000: less than a crowd that comes back at once."""
 HANDSHAKE_SECONDS = 10.0
 """How long a connection may take to say what it wants: TLS and the beginning of HTTP/2."""
-PING_INTERVAL = 5.0
+PING_INTERVAL = 2.0
 """How often a client may ping while it has nothing to say, seconds; see MAX_PING_STRIKES."""
 MAX_PING_STRIKES = 2
 """How many pings may come sooner than that; at the next one the connection is closed."""
@@ -47,12 +47,15 @@ class Listener:
     def __init__(
         self,
         settings: Settings,
+        address: Address,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         certificates: Certificates | None = None,
     ) -> None:
         self.grpc = new_server(settings, interceptors)
         self._certificates = certificates
+        self._wanted = address
         self.address: Address | None = None
+        """Where it is, with the port that it really has; None before `bind`."""
         self._health = health_aio.HealthServicer()
         self._names: list[str] = []
 
@@ -60,8 +63,9 @@ class Listener:
         """These services, by their full names, were added to `grpc`."""
         self._names += names
 
-    async def start(self, address: Address) -> Address:
-        """Bind and serve; the address with the port that it really has. Raises ListenError."""
+    async def bind(self) -> None:
+        """Take the address; nobody is served yet. Raises ListenError."""
+        address = self._wanted
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self.grpc)
@@ -73,10 +77,12 @@ class Listener:
         if port == 0:
             raise ListenError(address, "the address is in use, or not one of this machine's")
         self.address = Address(address.host, port)
+
+    async def start(self) -> None:
+        """Serve."""
         await self.grpc.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return self.address
 
     def _bind(self, address: str) -> int:
         if self._certificates is None:

@@ -16,6 +16,7 @@ from madang.node.kinds import (
     DIRECTORY,
     FILE,
     LOG_FORMAT,
+    MASK,
     NAMES,
     NETWORKS,
     NUMBER,
@@ -30,7 +31,6 @@ from madang.node.kinds import (
 )
 from madang.node.settings import Settings
 
-MASK = "(secret)"
 LIMIT = "limit_"
 """How the names of those rows begin that are the fields of `madang.core.limits.Limits`."""
 
@@ -47,7 +47,7 @@ class Setting:
     when_unset: str = ""
     """What holds where the default is None."""
     secret: bool = False
-    """Whether the value is never shown."""
+    """Whether the value, or the password in it, is never shown."""
 
     @property
     def flag(self) -> str:
@@ -79,7 +79,10 @@ class Setting:
 
     def show(self, value: object) -> str:
         """A value as it may be shown to anyone."""
-        return MASK if self.secret and value is not None else self.kind.show(value)
+        text = self.kind.show(value)
+        if not self.secret or not text:
+            return text
+        return MASK if self.kind.mask is None else self.kind.mask(text)
 
 
 _DEFAULTS = Settings()

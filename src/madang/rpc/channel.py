@@ -85,7 +85,10 @@ class ChannelServicer(ChannelServiceServicer):
         session = caller()
         subscription = self._channel.subscribe(session.user_id, _wanted(request))
         try:
-            with ending(self._streams, session.session_id, subscription.end), self._heartbeat.held(session.user_id):
+            with (
+                ending(self._streams, session.session_id, subscription.end),
+                self._heartbeat.held(session.user_id, session.session_id),
+            ):
                 while True:
                     await context.write(await subscription.next())
         finally:

@@ -22,7 +22,7 @@ class HeartbeatServicer(HeartbeatServiceServicer):
 
     async def Beat(self, request: pb.BeatRequest, context: Context) -> pb.BeatResponse:
         """See the contract."""
-        self._heartbeat.beat(caller().user_id)
+        self._heartbeat.beat(caller().user_id, caller().session_id)
         response = pb.BeatResponse()
         response.lease.FromMilliseconds(round(LEASE * 1000))
         return response
@@ -41,7 +41,7 @@ class HeartbeatServicer(HeartbeatServiceServicer):
         self, request: pb.WatchPresenceRequest, context: Context
     ) -> None:
         """See the contract."""
-        watch = self._heartbeat.watch(caller().user_id)
+        watch = self._heartbeat.watch(caller().user_id, caller().session_id)
         with ending(self._streams, caller().session_id, watch.end):
             async with aclosing(watch.updates()) as updates:
                 async for presences in updates:

@@ -46,9 +46,9 @@ class AgentService:
         self._credentials = credentials
         self._guests = guests
         self._limits = limits
-        self._sessions = Sessions(store, bus, clock, guests)
-        self.known = self._sessions.known
-        self.authenticate = self._sessions.authenticate
+        self.sessions = Sessions(store, bus, clock, guests)
+        self.known = self.sessions.known
+        self.authenticate = self.sessions.authenticate
 
     async def sign_in_guest(
         self, handle: str, device: str, kind: UserKind = UserKind.GUEST, address: str = ""
@@ -61,9 +61,9 @@ class AgentService:
             raise GuestsNotAllowed(where="on this server")
         wished = check_handle(handle) if handle else f"guest-{secrets.token_hex(3)}"
         token, digest = new_token()
-        changes = self._sessions.changes
+        changes = self.sessions.changes
         user, session = await self._store.write(_add_guest, wished, kind, digest, device, address)
-        self._sessions.remember_new(digest, session, address, changes)
+        self.sessions.remember_new(digest, session, address, changes)
         return SignedIn(session, user, token)
 
     async def sign_in_token(self, token: str, address: str = "") -> SignedIn:
@@ -78,9 +78,9 @@ class AgentService:
         """
         proof = await self._credentials.prove(handle, password, address)
         token, digest = new_token()
-        changes = self._sessions.changes
+        changes = self.sessions.changes
         user, session = await self._store.write(_sign_in, self._limits, proof, digest, device, address)
-        self._sessions.remember_new(digest, session, address, changes)
+        self.sessions.remember_new(digest, session, address, changes)
         return SignedIn(session, user, token)
 
     async def user(self, user_id: int) -> User:
@@ -113,6 +113,10 @@ class AgentService:
         shown, more = cut(found_here, size)
         return shown, encode_token(query, shown[-1].session_id) if more else ""
 
+    async def sessions_of_kind(self, kind: UserKind, user_id: int = 0) -> list[Session]:
+        """The good sessions of all users of a kind, or of one of them, as the store has them now."""
+        return await self._store.read(sessions.of_kind, kind, self._clock(), user_id)
+
     async def revoke_session(self, actor: Actor, session_id: int) -> int:
         """End one session, and its streams; how many ended just now. Raises SessionNotFound."""
         return await self._store.write(_revoke_session, actor, session_id)
@@ -126,7 +130,7 @@ class AgentService:
 
     async def save_use(self, streaming: Iterable[int] = ()) -> None:
         """See Sessions."""
-        await self._sessions.save_use(streaming)
+        await self.sessions.save_use(streaming)
 
 
 def set_handle(transaction: Transaction, user_id: int, handle: str) -> User:

@@ -8,6 +8,7 @@ Its owner writes one response at a time; what happens meanwhile gathers in the r
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,11 +37,14 @@ MAX_TYPING = 100
 """In channels with more readers nobody is told who is writing; and no reader is told of more at once."""
 MAX_OPENED = 200
 """How many channels one response opens: with the longest names and topics it stays far below gRPC's 4 MiB."""
+HEADS_AT_ONCE = 500
 PAGE = 200
 PAGE_BYTES = 128 * 1024
 HISTORY_REST = 1.5
 """After a page from the store, no other is read for this many times as long as it took: catching up is the work of many
 pages, and must not be felt by those who talk."""
+
+_log = logging.getLogger("madang.services")
 
 
 @dataclass(slots=True)
@@ -84,15 +88,29 @@ class News(NamedTuple):
 class Cursor:
     """One subscriber: a position for each of its channels. Made and owned by the hub; read by one task."""
 
-    __slots__ = ("_ended", "_follow", "_hub", "_notices", "_ready", "_waiter", "left", "positions", "user_id")
+    __slots__ = (
+        "_ended",
+        "_hub",
+        "_moves",
+        "_notices",
+        "_ready",
+        "_waiter",
+        "begun",
+        "follows",
+        "positions",
+        "user_id",
+    )
 
     def __init__(self, hub: Hub, user_id: int, follow: bool) -> None:
         """`follow`: channels that the user joins later are read too."""
         self.user_id = user_id
+        self.follows = follow
+        self.begun = False
+        """Whether it has all the channels that it begins with."""
         self.positions: dict[int, int] = {}
-        self.left: set[int] = set()
         self._hub = hub
-        self._follow = follow
+        # The last coming (its position) or going (the same, negative) that was told, by channel.
+        self._moves: dict[int, int] = {}
         self._ready: dict[int, None] = {}  # in the order of their turns
         self._notices = Notices()
         self._waiter: asyncio.Future[None] | None = None
@@ -107,7 +125,11 @@ class Cursor:
 
     def has_left(self, channel_id: int) -> bool:
         """Whether the user left the channel since the cursor was made, and has not come back."""
-        return channel_id in self.left
+        return self._moves.get(channel_id, 0) < 0
+
+    def moved_at(self, channel_id: int) -> int:
+        """The position of the last coming or going in the channel that was told; 0: none was."""
+        return abs(self._moves.get(channel_id, 0))
 
     async def next(self) -> News:
         """What is new, as soon as there is something. Raises what the cursor was ended with."""
@@ -140,13 +162,16 @@ class Cursor:
         self._stir()
 
     def membership_changed(self, event: MembershipChanged) -> None:
-        """The user joined or left a channel. What it left is shown no more, at once."""
-        if event.joined:
-            self.left.discard(event.channel_id)
-        else:
-            self.left.add(event.channel_id)
-        if event.joined and self._follow and event.channel_id not in self.positions:
+        """The user joined or left a channel. What it left is shown no more, at once.
+
+        What happened on two nodes may be told in the wrong order: the one with the higher position counts.
+        """
+        if event.position < self.moved_at(event.channel_id):
+            return
+        self._moves[event.channel_id] = event.position if event.joined else -event.position
+        if event.joined and self.follows and event.channel_id not in self.positions:
             self.watch(event.channel_id, event.position)
+            self._hub.check_soon(event.channel_id)
             self._notices.opened[event.channel_id] = event.position
             self._stir()
         elif not event.joined and event.channel_id in self.positions:
@@ -224,7 +249,15 @@ class Hub:
 
     def __init__(self, bus: Bus, rest: float) -> None:
         """`rest`: see `madang.core.pacing.Turns`."""
+        self.gaps_healed = 0
+        """How often the store was found to be further than the bus had told."""
+        self.pages_loaded = 0
+        """How many pages were read from the store, because a ring did not reach back far enough."""
         self.rings: dict[int, Ring] = {}
+        self._bus = bus
+        self._unchecked: dict[int, Ring] = {}  # whose head may have moved before the channel was watched
+        self._to_check: dict[int, None] = {}
+        self._checking: asyncio.Task[None] | None = None
         self._readers: dict[int, dict[Cursor, None]] = {}
         self._by_user: dict[int, dict[Cursor, None]] = {}
         self._turns = Turns(rest)
@@ -266,14 +299,36 @@ class Hub:
         """
         ring = self.rings.get(channel_id)
         if ring is None:
-            ring = self.rings[channel_id] = Ring(channel_id, position)
+            ring = self.rings[channel_id] = self._unchecked[channel_id] = Ring(channel_id, position)
             self._readers[channel_id] = {}
+            self._bus.watch(channel_id)
         self._readers[channel_id][cursor] = None
         return ring.head
 
-    def is_watched(self, channel_id: int) -> bool:
-        """Whether there is a ring for the channel, whose head is known or about to be."""
-        return channel_id in self.rings
+    async def check_fresh(self, channel_ids: Iterable[int]) -> None:
+        """Where rings are new, learn their heads once everything that happens from then on is told.
+
+        Whoever finds an unchecked ring checks it: the one who made it may be gone before it comes to it.
+        """
+        fresh = {c: ring for c in channel_ids if (ring := self._unchecked.get(c)) is not None}
+        if not fresh:
+            return
+        await self._bus.settled()
+        ids = list(fresh)
+        for start in range(0, len(ids), HEADS_AT_ONCE):
+            self.advance(await self._source.read(messages.heads, ids[start : start + HEADS_AT_ONCE]))
+        for channel_id, ring in fresh.items():
+            if self._unchecked.get(channel_id) is ring:
+                del self._unchecked[channel_id]
+
+    def check_soon(self, channel_id: int) -> None:
+        """The channel's ring began with what an event told. On one node there is nothing that it could have missed."""
+        if not self._bus.is_shared:
+            self._unchecked.pop(channel_id, None)
+            return
+        self._to_check[channel_id] = None
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check())
 
     def is_behind(self) -> bool:
         """Whether crowds wait for their turn."""
@@ -285,6 +340,8 @@ class Hub:
         readers.pop(cursor, None)
         if not readers:
             del self._readers[channel_id], self.rings[channel_id]
+            self._unchecked.pop(channel_id, None)
+            self._bus.unwatch(channel_id)
 
     def advance(self, heads: dict[int, int]) -> None:
         """Hold the rings against the store's heads, by channel_id: whoever is behind is woken."""
@@ -298,9 +355,28 @@ class Hub:
         """Check every watched channel against the store, and let the rings forget what is old. Called now and then."""
         for ring in self.rings.values():
             ring.forget_old()
+        await self.check_heads()
+
+    async def check_heads(self) -> None:
+        """Check every watched channel against the store."""
         watched = list(self.rings)
-        for start in range(0, len(watched), 500):
-            self.advance(await self._source.read(messages.heads, watched[start : start + 500]))
+        for start in range(0, len(watched), HEADS_AT_ONCE):
+            heads = await self._source.read(messages.heads, watched[start : start + HEADS_AT_ONCE])
+            self.gaps_healed += sum(1 for c, head in heads.items() if c in self.rings and self.rings[c].head < head)
+            self.advance(heads)
+
+    def forget(self) -> None:
+        """Let all rings go of what they hold: texts may have been erased that they have copies of."""
+        for ring in self.rings.values():
+            ring.forget()
+
+    def users(self) -> list[int]:
+        """Who has a cursor here."""
+        return list(self._by_user)
+
+    def cursors(self, user_id: int) -> list[Cursor]:
+        """A user's cursors."""
+        return list(self._by_user.get(user_id, ()))
 
     async def load(self, channel_id: int, position: int) -> tuple[bytes, int]:
         """A page from the store as one batch, and through where it reaches. Readers at one position share it."""
@@ -319,6 +395,7 @@ class Hub:
 
     async def _load(self, channel_id: int, position: int) -> tuple[bytes, int]:
         await self._history.acquire()
+        self.pages_loaded += 1
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -329,6 +406,17 @@ class Hub:
         finally:
             loop.call_later((loop.time() - began) * HISTORY_REST, self._history.release)
         return encode_batch(channel_id, changes.after, changes.through, [segment]), changes.through
+
+    async def _check(self) -> None:
+        """What `check_soon` asked for. What fails is checked with everything else."""
+        try:
+            while self._to_check:
+                asked, self._to_check = self._to_check, {}
+                await self.check_fresh(asked)
+        except MadangError as error:
+            _log.warning("new channels could not be checked yet: %s", error)
+        finally:
+            self._checking = None
 
     def _loaded(self, key: tuple[int, int], task: asyncio.Task[tuple[bytes, int]]) -> None:
         del self._loads[key]
@@ -359,7 +447,7 @@ class Hub:
             self._timer = loop.call_at(due, self._take_turns)
 
     def _on_membership(self, event: MembershipChanged) -> None:
-        for cursor in self._of_user(event.user_id):
+        for cursor in self.cursors(event.user_id):
             cursor.membership_changed(event)
 
     def _on_typing(self, event: TypingStarted) -> None:
@@ -370,7 +458,7 @@ class Hub:
             cursor.note_typing(event)
 
     def _on_read_mark(self, event: ReadMarkMoved) -> None:
-        for cursor in self._of_user(event.user_id):
+        for cursor in self.cursors(event.user_id):
             cursor.note_read_mark(event)
 
     def _on_erased(self, event: TextsErased) -> None:
@@ -384,9 +472,6 @@ class Hub:
     def _on_user(self, event: UserChanged) -> None:
         for cursor in self._all_cursors():
             cursor.note_user(event.user)
-
-    def _of_user(self, user_id: int) -> list[Cursor]:
-        return list(self._by_user.get(user_id, ()))
 
     def _all_cursors(self) -> Iterable[Cursor]:
         return [cursor for cursors in self._by_user.values() for cursor in cursors]

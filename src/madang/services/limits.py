@@ -219,6 +219,16 @@ class Limiter:
             raise LimitReached(what="open streams from your address", limit=self.limits.streams_per_address)
         return _Counted(self._streams, of_session, of_address)
 
+    async def check_rates(self) -> None:
+        """Look up again what is known of bots' rates."""
+        if self._load_rate is None:
+            return
+        for user_id in list(self._rates):
+            changes = self._changes
+            a_second, burst = await self._load_rate(user_id)
+            if changes == self._changes:
+                self._remember(user_id, a_second, burst)
+
     async def _know(self, user_id: int) -> None:
         """Look a bot's rate up, once."""
         while user_id not in self._rates and self._load_rate is not None:

@@ -93,7 +93,9 @@ class Sessions:
         digest = tokens.digest(token)
         if digest is None:
             raise TokenInvalid
-        session = self._cache.get(digest) or await self._read(digest)
+        session = self._cache.get(digest)
+        if session is None or self._is_over(session):  # another node may have seen it in use since
+            session = await self._read(digest)
         if session.revoked_at is not None:
             raise SessionRevoked
         if self._is_over(session):
@@ -118,6 +120,21 @@ class Sessions:
         """
         if changes == self.changes:
             self.remember(digest, session, address)
+
+    def cached(self) -> list[Session]:
+        """The sessions that are known here."""
+        return list(self._cache.values())
+
+    def some(self, session_ids: Iterable[int]) -> list[Session]:
+        """Those of the sessions that are known here."""
+        digests = (self._digests.get(session_id) for session_id in session_ids)
+        return [self._cache[digest] for digest in digests if digest is not None]
+
+    def refresh(self, session: Session) -> None:
+        """What the store says of a session that is known here."""
+        digest = self._digests.get(session.session_id)
+        if digest is not None:
+            self._cache[digest] = session
 
     async def save_use(self, streaming: Iterable[int] = ()) -> None:
         """Write down which sessions were used since the last time: their 30 days begin anew. Called now and then.

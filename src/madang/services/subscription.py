@@ -11,7 +11,7 @@ from madang.core.errors import ChannelNotFound, MadangError
 from madang.core.models import Channel, Member
 from madang.core.policy import Action
 from madang.services.hub import MAX_OPENED, Cursor, Hub, Notices
-from madang.storage import directory, memberships, messages
+from madang.storage import directory, memberships
 from madang.storage.database import Connection
 from madang.storage.store import Store
 from madang.v1 import channel_service_pb2 as pb
@@ -80,22 +80,19 @@ class Subscription:
         """
         cursor, wanted = self._cursor, self._wanted
         found = await self._store.read(_channels, cursor.user_id, wanted.channel_ids)
-        fresh = []
         for channel, member in found:
             if cursor.has_left(channel.channel_id):
                 if wanted.channel_ids:
                     raise policy.absent(channel)
                 continue
-            if not self._hub.is_watched(channel.channel_id):
-                fresh.append(channel.channel_id)
             beginning = self._begin_at(channel, member)
             self._beginning.append(beginning)
             cursor.watch(channel.channel_id, beginning.position)
         self._beginning.reverse()
         # What is known already, at once: whoever made a ring may go before it has told the ring where the head is.
         self._hub.advance({channel.channel_id: channel.sequence for channel, _ in found})
-        if fresh:
-            self._hub.advance(await self._store.read(messages.heads, fresh))
+        await self._hub.check_fresh(cursor.positions)
+        cursor.begun = True
 
     def _begin_at(self, channel: Channel, member: Member) -> Beginning:
         """Where the stream begins in a channel: where the caller stands, unless that is not in this history."""

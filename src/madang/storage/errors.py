@@ -76,3 +76,18 @@ class StoreUnusable(StoreError):
 
     def __str__(self) -> str:
         return f"cannot use {self.path}: {self.problem}"
+
+
+class StoreOfAnotherCluster(StoreError):
+    """The database belongs to a cluster of another name, whose nodes would not hear of what this one stores."""
+
+    def __init__(self, cluster: str, own: str) -> None:
+        super().__init__(cluster, own)
+        self.cluster = cluster
+        self.own = own
+
+    def __str__(self) -> str:
+        return (
+            f"the database belongs to the cluster {self.cluster}, and this node to {self.own}: start it with "
+            f"--cluster {self.cluster}, or with another database"
+        )

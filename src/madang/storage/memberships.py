@@ -45,6 +45,20 @@ def of_user(connection: sa.Connection, user_id: int) -> dict[int, Member]:
     return found
 
 
+def marks(connection: sa.Connection, user_ids: Iterable[int]) -> dict[int, dict[int, int]]:
+    """Where users are members, and how far they have read there: by user, by channel. The lobby only where a row says
+    so.
+    """
+    query = sa.select(members.c.user_id, members.c.channel_id, members.c.read_through).where(
+        members.c.user_id.in_(list(user_ids)),
+        sa.or_(members.c.joined_at.is_not(None), members.c.channel_id == LOBBY_ID),
+    )
+    found: dict[int, dict[int, int]] = {}
+    for user_id, channel_id, read_through in connection.execute(query):
+        found.setdefault(user_id, {})[channel_id] = read_through
+    return found
+
+
 def add(transaction: Transaction, channel_id: int, user_id: int, role: ChannelRole | None = None) -> Member:
     """Make the user a member; how far it had read before is kept, and so is a mute.
 

@@ -91,6 +91,21 @@ def heads(connection: sa.Connection, channel_ids: Sequence[int]) -> dict[int, in
     return {row.channel_id: row.sequence for row in connection.execute(query)}
 
 
+def joined_at(connection: sa.Connection, channel_id: int, user_id: int) -> int:
+    """The sequence with which a user last joined a channel; 0 where nobody is told of joining."""
+    query = (
+        sa.select(messages.c.sequence)
+        .where(
+            messages.c.channel_id == channel_id,
+            messages.c.author_id == user_id,
+            messages.c.content == Content.MEMBER_JOINED.value,
+        )
+        .order_by(messages.c.sequence.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar() or 0
+
+
 def changed(
     connection: sa.Connection, channel_id: int, after: int, most: int, most_bytes: int, until: int | None = None
 ) -> Changes:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from madang.storage.errors import StoreForeign, StoreNewer
 from madang.storage.schema import store_info
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this version's schema has; a test holds it to the newest migration."""
 
 APPLICATION_ID = 0x4D414447

@@ -59,7 +59,8 @@ sessions = sa.Table(
     sa.Column("used_at", sa.BigInteger, nullable=False),
     # 0: never, for a bot's token.
     sa.Column("expires_at", sa.BigInteger, nullable=False),
-    sa.Column("revoked_at", sa.BigInteger),
+    # What ended lately is asked for all the time, by every node of a cluster.
+    sa.Column("revoked_at", sa.BigInteger, index=True),
     sa.Column("address", sa.Text, nullable=False, server_default=sa.text("''")),
     # The sum of what a bot's token is good for; null: everything.
     sa.Column("scopes", sa.SmallInteger),

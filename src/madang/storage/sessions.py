@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from madang.core.models import Ban, Scope, ServerRole, Session, User
+from madang.core.models import Ban, Scope, ServerRole, Session, User, UserKind
 from madang.storage.schema import sessions, users
 from madang.storage.server_bans import BAN, ban_of, holds
 from madang.storage.transaction import Transaction
@@ -82,6 +82,24 @@ def get(connection: sa.Connection, session_id: int) -> Session | None:
     return None if row is None else _session(row)
 
 
+def by_ids(connection: sa.Connection, session_ids: Sequence[int], now: int) -> dict[int, Found]:
+    """Sessions by their ids, whether they are still good or not, with the bans that hold now."""
+    query = (
+        sa.select(*_COLUMNS, *BAN)
+        .select_from(_SOURCE.outerjoin(*holds(users, now)))
+        .where(sessions.c.session_id.in_(session_ids))
+    )
+    width = len(_COLUMNS)
+    rows = connection.execute(query)
+    return {row[0]: Found(_session(row[:width]), ban_of(row[width:])) for row in rows}
+
+
+def revoked_since(connection: sa.Connection, since: int) -> list[tuple[int, int]]:
+    """The sessions that were ended at that time or later: the id, and whose it was."""
+    query = sa.select(sessions.c.session_id, sessions.c.user_id).where(sessions.c.revoked_at >= since)
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
 def page(connection: sa.Connection, user_id: int, before: int | None, size: int, now: int) -> list[Session]:
     """A user's sessions that are still good, with an id below `before`, newest first."""
     query = (
@@ -94,6 +112,14 @@ def page(connection: sa.Connection, user_id: int, before: int | None, size: int,
     if before is not None:
         query = query.where(sessions.c.session_id < before)
     return [_session(row) for row in connection.execute(query)]
+
+
+def of_kind(connection: sa.Connection, kind: UserKind, now: int, user_id: int = 0) -> list[Session]:
+    """The sessions that are still good, of all users of a kind, or of one of them, in the order of their ids."""
+    query = sa.select(*_COLUMNS).select_from(_SOURCE).where(users.c.kind == kind.value, *_good(now))
+    if user_id:
+        query = query.where(sessions.c.user_id == user_id)
+    return [_session(row) for row in connection.execute(query.order_by(sessions.c.session_id))]
 
 
 def touch(transaction: Transaction, used: dict[int, tuple[int, int, str | None]]) -> None:

@@ -1,0 +1,271 @@
+"""The connection of a node to NATS: made at start, and made again for ever whenever it is lost.
+
+nats-py can reconnect by itself, but gives up for good at some errors of the server, and keeps what was to be sent
+meanwhile, which is of no use here: after a loss everything is held against the store. So each of its clients is one
+connection, and what follows a loss is decided here alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from madang.bus.errors import BusError
+
+CONNECT_WITHIN = 3
+"""How long a server may take to answer when it is connected to, seconds."""
+PING_EVERY = 2.0
+PONG_WITHIN = 3.0
+"""A connection that answers no ping within this time is as good as cut, seconds."""
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+"""How long it rests between two rounds of trying all servers, seconds, growing from the first to the longest."""
+PREPARE_WITHIN = 20.0
+"""How long it may take until everything is subscribed to again, seconds."""
+CLOSE_WITHIN = 1.0
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_log = logging.getLogger("madang.bus")
+
+
+@dataclass(frozen=True, slots=True)
+class NatsOptions:
+    """How NATS is reached. `servers`: URLs, `nats://` or `tls://`; the rest as in the settings."""
+
+    servers: tuple[str, ...]
+    cluster: str = "madang"
+    name: str = ""
+    credentials: Path | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    @property
+    def wants_tls(self) -> bool:
+        """Whether a server that does not encrypt is refused."""
+        named = any(urlsplit(server).scheme == "tls" for server in self.servers)
+        return named or self.ca is not None or self.cert is not None
+
+    def tls(self) -> ssl.SSLContext:
+        """What to trust, and what to show. Raises BusError."""
+        try:
+            context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+            if self.cert is not None:
+                context.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise BusError(f"the certificates for the bus cannot be used: {error}") from error
+        return context
+
+
+class Refused(BusError):
+    """A server is there, and will not have us: trying again does not help."""
+
+
+class Link:
+    """`start` once; `close` in the end. In between `client` is the connection, or None while there is none."""
+
+    def __init__(
+        self, options: NatsOptions, came: Callable[[Client], Awaitable[None]], went: Callable[[], None]
+    ) -> None:
+        """`came` is called with each new connection, before `client` tells of it; `went` when it is lost.
+
+        Raises BusError for a name of a cluster that cannot be one.
+        """
+        self.client: Client | None = None
+        self.reconnects = 0
+        if not _NAME.fullmatch(options.cluster):
+            raise BusError(f"a cluster's name has letters, digits, - and _ only, not {options.cluster!r}")
+        self._options = options
+        self._came = came
+        self._went = went
+        self._keeping: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._lost = asyncio.Event()
+
+    async def start(self, wait: float) -> None:
+        """Connect; wait that many seconds for a server that is not there. Raises BusError."""
+        where = self.where
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        pause = FIRST_PAUSE
+        said = False
+        while True:
+            try:
+                await self._connect()
+                break
+            except Refused:
+                raise
+            except BusError as error:
+                if loop.time() + pause > until:
+                    raise BusError(f"the bus {where} is not there after {wait:g} seconds: {error}") from error
+                if not said:
+                    _log.warning("waiting for the bus %s: %s", where, error)
+                    said = True
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+        self._keeping = asyncio.create_task(self._keep(), name="madang-bus")
+
+    async def close(self) -> None:
+        """Disconnect, and stay so. What was given to the client before is sent."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        client, self.client = self.client, None
+        if client is not None:
+            self._went()
+            await _close(client)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    @property
+    def where(self) -> str:
+        """The servers, without what is secret in their URLs."""
+        return ", ".join(_without_secret(server) for server in self._options.servers)
+
+    async def _keep(self) -> None:
+        """Notice when the connection is lost, and make another."""
+        while True:
+            client = self.client
+            if client is not None:
+                await self._until_lost(client)
+                self.client = None
+                self._went()
+                _log.warning("the bus %s is away: %s", self.where, client.last_error or "the connection broke")
+                closing = asyncio.create_task(_close(client))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+            await self._reconnect()
+            self.reconnects += 1
+            _log.warning("the bus %s is back", self.where)
+
+    async def _until_lost(self, client: Client) -> None:
+        while not self._lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PING_EVERY):
+                    await self._lost.wait()
+                return
+            try:
+                async with asyncio.timeout(PONG_WITHIN):
+                    await client.rtt(timeout=PONG_WITHIN)  # type: ignore[arg-type]  # it takes any number
+            except (NatsError, TimeoutError, OSError):
+                return
+
+    async def _reconnect(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            # Nodes that lost the same server are not to come back all at the same moment.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(LONGEST_PAUSE, pause * 2)
+            try:
+                await self._connect()
+                return
+            except BusError as error:
+                _log.info("the bus %s is still away: %s", self.where, error)
+            except Exception:
+                _log.exception("cannot use the bus")
+
+    async def _connect(self) -> None:
+        """Try each server once, in any order. Raises BusError: what the last one said."""
+        servers = list(self._options.servers)
+        random.shuffle(servers)
+        problem: BusError | None = None
+        for server in servers:
+            try:
+                client = await self._connect_to(server)
+            except BusError as error:
+                if problem is None or isinstance(error, Refused):
+                    problem = error
+                continue
+            try:
+                async with asyncio.timeout(PREPARE_WITHIN):
+                    await self._came(client)
+            except (NatsError, OSError, TimeoutError) as error:
+                await _close(client)
+                problem = BusError(f"{_without_secret(server)}: {error}")
+                continue
+            except BaseException:
+                await _close(client)
+                raise
+            self.client = client
+            return
+        raise problem or BusError("there is no server")
+
+    async def _connect_to(self, server: str) -> Client:
+        options = self._options
+        client = Client()
+        problems: list[Exception] = []
+        self._lost = lost = asyncio.Event()
+
+        async def note(error: Exception) -> None:
+            problems.append(error)
+
+        async def closed() -> None:
+            lost.set()
+
+        try:
+            async with asyncio.timeout(2 * CONNECT_WITHIN):
+                await client.connect(
+                    [server],
+                    name=f"madang {options.cluster} {options.name}".strip(),
+                    no_echo=True,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=CONNECT_WITHIN,
+                    flush_timeout=PONG_WITHIN,
+                    ping_interval=3600,  # it is pinged here, see `_until_lost`
+                    error_cb=note,
+                    closed_cb=closed,
+                    tls=options.tls() if options.wants_tls else None,
+                    user_credentials=None if options.credentials is None else str(options.credentials),
+                    skip_subject_validation=True,
+                )
+        except (NatsError, OSError, TimeoutError) as error:
+            await _close(client)
+            raise _refusal(server, problems[0] if problems else error) from error
+        except BaseException:
+            await _close(client)
+            raise
+        if options.wants_tls and not client._server_info.get("tls_required"):  # nothing public tells
+            await _close(client)
+            raise Refused(f"{_without_secret(server)} does not encrypt, which the settings ask for")
+        return client
+
+
+async def _close(client: Client) -> None:
+    """Close the connection; cut it off when the other side does not take what is still to be sent."""
+    with suppress(NatsError, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_WITHIN):
+            await client.close()
+        return
+    writer = getattr(client._transport, "_io_writer", None)  # nothing public cuts
+    if writer is not None:
+        writer.transport.abort()
+
+
+def _refusal(server: str, error: Exception) -> BusError:
+    where = _without_secret(server)
+    text = str(error).removeprefix("nats: ").strip("'") or type(error).__name__
+    if "authorization" in text.lower() or "authentication" in text.lower():
+        return Refused(f"{where} does not accept the credentials: {text}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Refused(f"{where} shows a certificate that is not trusted: {error.verify_message}")
+    if isinstance(error, FileNotFoundError | PermissionError) and error.filename is not None:
+        return Refused(f"{error.filename} cannot be read: {error.strerror}")
+    return BusError(f"{where}: {text}")
+
+
+def _without_secret(server: str) -> str:
+    parts = urlsplit(server)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,1 @@
+"""The generated code of what nodes tell each other, `proto/madang/bus/v1`."""

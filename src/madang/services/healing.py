@@ -1,0 +1,189 @@
+"""What a node knows, held against the store: the bus may lose, and what is lost is late, never missing.
+
+Events keep true what a node has in memory: the heads of its rings, the channels of its cursors, its sessions and their
+roles, the rates of bots. Everything of that is looked up again now and then; often while the bus is away; and at once
+when it is back, or when any node says that what it told may not have come. Whatever is found to be different is told to
+the parts of this node as if its event had come.
+
+Sessions that were ended are looked for all the time: their streams end within a second, whatever the bus does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
+
+from madang.bus.base import Bus
+from madang.core.events import MembershipChanged, NewsLost, ReadMarkMoved, ServerRoleChanged, SessionEnded
+from madang.core.models import LOBBY_ID, Session
+from madang.services.hub import Hub
+from madang.services.limits import Limiter
+from madang.services.sessions import Sessions
+from madang.services.streams import Streams
+from madang.storage import memberships, messages, sessions
+from madang.storage.store import Store
+
+LOOK_EVERY = 0.5
+"""How often the two looks are to be called, seconds."""
+ALL_EVERY = 30.0
+"""How often everything is checked though nothing seems to be lost, seconds."""
+REVOKED_WITHIN = 60_000_000
+"""How far back sessions that were ended are looked for, microseconds: so far the nodes' clocks may differ."""
+REST = 2.0
+"""After a look, while the bus is away, none follows for this many times as long as it took: users come first."""
+USERS_AT_ONCE = 200
+SESSIONS_AT_ONCE = 500
+TRIES = 3
+
+T = TypeVar("T")
+
+
+class Healing:
+    """Call `look` and `end_revoked` every LOOK_EVERY seconds, one beside the other.
+
+    What was found to be different is counted: `members_healed`, `sessions_healed`; heads by the hub.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        hub: Hub,
+        streams: Streams,
+        known: Sessions,
+        limiter: Limiter,
+        clock: Callable[[], int],
+    ) -> None:
+        """`clock`: microseconds since the epoch."""
+        self.members_healed = 0
+        self.sessions_healed = 0
+        self._store = store
+        self._bus = bus
+        self._hub = hub
+        self._streams = streams
+        self._known = known
+        self._limiter = limiter
+        self._clock = clock
+        self._lost = False
+        self._next = 0.0
+        self._rest_until = 0.0
+        self._moved: set[int] = set()
+        self._ended: dict[int, int] = {}  # the sessions whose end was told lately, and when
+        bus.on_return(self._on_lost)
+        bus.subscribe(NewsLost, lambda _: self._on_lost())
+        bus.subscribe(MembershipChanged, self._on_membership)
+        bus.subscribe(SessionEnded, self._on_session_ended)
+
+    async def look(self) -> None:
+        """Check what is due. Raises StorageUnavailable; then it is due again."""
+        now = asyncio.get_running_loop().time()
+        if self._lost or now >= self._next:
+            lost, self._lost = self._lost, False
+            try:
+                await self.check_all(lost)
+            except BaseException:
+                self._lost = self._lost or lost
+                raise
+            self._next = now + ALL_EVERY
+        elif not self._bus.is_connected and now >= self._rest_until:
+            await self._hub.check_heads()
+            await self._check_members(tell_marks=False)
+            loop_time = asyncio.get_running_loop().time()
+            self._rest_until = loop_time + (loop_time - now) * REST
+
+    async def check_all(self, lost: bool) -> None:
+        """Check everything. `lost`: something was, so that also what nothing tells the age of is told again."""
+        if lost:
+            self._hub.forget()
+        await self._hub.reconcile()
+        await self._check_members(tell_marks=lost)
+        in_use = {session.session_id for session in self._known.cached()}
+        await self._check_sessions([*in_use.union(self._streams.sessions())])
+        await self._limiter.check_rates()
+
+    async def end_revoked(self) -> None:
+        """Tell of every session that was ended, unless its event came. Raises StorageUnavailable."""
+        now = self._clock()
+        found = dict(await self._store.read(sessions.revoked_since, now - REVOKED_WITHIN))
+        for session_id in found.keys() - self._ended.keys():
+            self._end(session_id, found[session_id])
+        for session_id in [s for s, told in self._ended.items() if s not in found and told < now - REVOKED_WITHIN]:
+            del self._ended[session_id]
+
+    async def _check_members(self, tell_marks: bool) -> None:
+        """Hold the channels of all cursors against their users' memberships."""
+        for users in _batches(self._hub.users(), USERS_AT_ONCE):
+            self._moved.clear()
+            found = await self._store.read(memberships.marks, users)
+            for user_id in users:
+                if user_id not in self._moved:  # else what was read may be from before; the next time then
+                    await self._heal_member(user_id, found.get(user_id, {}), tell_marks)
+
+    async def _heal_member(self, user_id: int, marks: dict[int, int], tell_marks: bool) -> None:
+        cursors = [cursor for cursor in self._hub.cursors(user_id) if cursor.begun]
+        member_of = marks.keys() | {LOBBY_ID}
+        read = set(chain.from_iterable(cursor.positions for cursor in cursors))
+        for channel_id in read - member_of:
+            # Not further than what was told: a coming that is told later may be newer than what was read.
+            position = max(cursor.moved_at(channel_id) for cursor in cursors)
+            self.members_healed += 1
+            self._bus.deliver(MembershipChanged(channel_id, user_id, False, position))
+        if tell_marks:
+            for channel_id in read & marks.keys():
+                self._bus.deliver(ReadMarkMoved(channel_id, user_id, marks[channel_id]))
+        missing = {c for cursor in cursors if cursor.follows for c in member_of - cursor.positions.keys()}
+        for channel_id in missing:
+            self._moved.discard(user_id)
+            position = await self._store.read(messages.joined_at, channel_id, user_id)
+            if user_id not in self._moved:
+                self.members_healed += 1
+                self._bus.deliver(MembershipChanged(channel_id, user_id, True, position))
+
+    async def _check_sessions(self, session_ids: Sequence[int]) -> None:
+        """Hold what is known of sessions against the store."""
+        for ids in _batches(session_ids, SESSIONS_AT_ONCE):
+            for _ in range(TRIES):
+                changes = self._known.changes
+                found = await self._store.read(sessions.by_ids, ids, self._clock())
+                if changes == self._known.changes:  # else what was read may be from before
+                    self._heal_sessions(ids, found)
+                    break
+
+    def _heal_sessions(self, ids: Sequence[int], found: dict[int, sessions.Found]) -> None:
+        known = {session.session_id: session for session in self._known.some(ids)}
+        for session_id in ids:
+            row, session = found.get(session_id), known.get(session_id)
+            if row is None:
+                self._end(session_id, 0 if session is None else session.user_id)
+            elif row.ban is not None or row.session.revoked_at is not None:
+                self._end(session_id, row.session.user_id)
+            elif session is not None:
+                self._refresh(session, row.session)
+
+    def _refresh(self, known: Session, stored: Session) -> None:
+        if known.role is not stored.role:
+            self.sessions_healed += 1
+            self._bus.deliver(ServerRoleChanged(stored.user_id, stored.role))
+        if stored.expires_at == 0 or stored.expires_at > known.expires_at:  # it was used elsewhere
+            self._known.refresh(stored)
+
+    def _end(self, session_id: int, user_id: int) -> None:
+        if self._known.some([session_id]) or self._streams.has(session_id):
+            self.sessions_healed += 1
+        self._bus.deliver(SessionEnded(session_id, user_id))
+
+    def _on_lost(self) -> None:
+        self._lost = True
+
+    def _on_membership(self, event: MembershipChanged) -> None:
+        self._moved.add(event.user_id)
+
+    def _on_session_ended(self, event: SessionEnded) -> None:
+        self._ended[event.session_id] = self._clock()
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
