@@ -25,6 +25,7 @@ async def test_an_end_that_is_told_and_does_not_come(database: str, way: str) ->
             assert await fetch(database, f"SELECT pg_terminate_backend({pid}, 20000)") == [(True,)]
             assert await ask(_backend) != pid
         finally:
+            link.cut()  # it would wait for an end that does not come
             await shop.close()
 
 
