@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from .checker import Fault, Finding, Verdict
 from .kinds import KINDS, Injection
 from .load import Crowd, Load, under_load
 from .nodes import Cluster
+from .outsiders import Outsider
+from .people import Connection, Person, connect, make_channel, sign_in
 from .plan import Planned, Step, plan
+from .process import eventually
 from .recovery import Observer, Recovery
-from .revocation import revoke
 from .totals import Totals
 from .writers import PostWriter, SendWriter
 
@@ -39,6 +42,8 @@ CROWD = Crowd(
     habits=((False, 0.0), (True, 0.0), (False, 0.002), (True, 0.002)),
 )
 LONGEST_SETTLE = 120.0
+BUS = ("bus", "bus's link")
+"""The parts whose faults leave the database where it is: then a session that is ended is over at once, all the same."""
 PAUSE = 5.0
 """Seconds that a client may have nothing when its node is killed: the promise."""
 LATEST_END = 1.0
@@ -97,6 +102,7 @@ class Run:
         self._faults = faults
         self._short = short
         self._log = log
+        self._outside: tuple[Person, int] | None = None
 
     async def run(self, directory: Path) -> Result:
         """Do it all; `directory` is empty, and keeps the logs."""
@@ -129,23 +135,46 @@ class Run:
             if recovery.killed is not None and len(step) == 1 and recovery.killed >= PAUSE:
                 self._wrong(f"a client paused for {recovery.killed:.2f} s when its node was killed")
             await self._revive(cluster)
-            await self._revoke(cluster)
 
     async def _step(self, cluster: Cluster, load: Load, step: Step) -> Recovery:
-        observer = Observer(load)
-        busy = observer.busy()
-        injections = [
-            Injection(cluster, random.Random(planned.seed), planned.hold, observer.over, self._wrong, busy)
-            for planned in step
-        ]
-        await asyncio.gather(*(each.kind.act(injection) for each, injection in zip(step, injections, strict=True)))
-        return await observer.recovered()
+        hold = max(planned.hold for planned in step)
+        async with AsyncExitStack() as stack:
+            direct = [await stack.enter_async_context(connect(node.process.target)) for node in cluster.nodes]
+            outsider = await stack.enter_async_context(Outsider(direct, self._rng, *await self._room(direct[0])))
+            observer = Observer(load)
+            busy = observer.busy()
+            injections = [
+                Injection(cluster, random.Random(planned.seed), planned.hold, observer.over, self._wrong, busy)
+                for planned in step
+            ]
+            await asyncio.gather(
+                outsider.be_put_out(hold),
+                *(each.kind.act(injection) for each, injection in zip(step, injections, strict=True)),
+            )
+            recovery = await observer.recovered()
+            only_the_bus = all(planned.kind.part in BUS for planned in step)
+            await self._judge(outsider, 0.0 if only_the_bus else observer.over_at)
+        return recovery
 
-    async def _revoke(self, cluster: Cluster) -> None:
-        took = await revoke([node.target for node in cluster.nodes], self._rng)
+    async def _room(self, connection: Connection) -> tuple[Person, int]:
+        """Where outsiders are put out of, and its owner."""
+        if self._outside is None:
+            host = await sign_in(connection, "host")
+            self._outside = host, await make_channel(connection, host, "side-room")
+        return self._outside
+
+    async def _judge(self, outsider: Outsider, over_at: float) -> None:
+        since = max(outsider.signed_out_at, over_at)
+        with suppress(AssertionError):
+            await eventually(lambda: outsider.is_out, "their streams end", 10 * LATEST_END)
+        took = outsider.went_on_for(since)
         self.result.revocations.append(took)
         if took >= LATEST_END:
             self._wrong(f"the streams of a session that was ended went on for {took:.2f} s")
+        if leaks := outsider.leaks():
+            self._wrong(f"{outsider.person.name} was put out, and read {leaks}")
+        if "OK" in await outsider.is_let_in():
+            self._wrong(f"{outsider.person.name} was signed out, and is let in")
 
     def _gap(self, left: int) -> float:
         """How long to wait before the next of so many steps, so that they fill the time."""

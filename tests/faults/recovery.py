@@ -33,13 +33,16 @@ class Observer:
 
     load: Load
     recovery: Recovery = field(default_factory=Recovery)
+    over_at: float = 0.0
+    """When the last fault was over."""
     _begun: float = field(default_factory=time.monotonic)
     _watching: list[asyncio.Task[None]] = field(default_factory=list)
 
     def over(self, killed: ClusterNode | None) -> None:
         """Watch from now on until everyone has recovered."""
+        self.over_at = time.monotonic()
         at = [client for client in self._clients if killed is not None and client.target() == killed.target]
-        self._watching.append(asyncio.create_task(self._watch(time.monotonic(), at)))
+        self._watching.append(asyncio.create_task(self._watch(self.over_at, at)))
 
     async def recovered(self) -> Recovery:
         """Wait until everyone has. Raises AssertionError when somebody does not."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +15,6 @@ from .nodes import Cluster
 
 FAULTS = 10
 MINUTES = 0.6
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory that others may look into, with a short name: PostgreSQL runs as somebody else."""
-    with tempfile.TemporaryDirectory(prefix="madang-faults-", ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
 
 
 @pytest.mark.timeout(400)
