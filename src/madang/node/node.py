@@ -174,7 +174,9 @@ class Node:
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
-        self._store = store = await open_store(where, posting.append, self._committed, now, self._hub.is_behind)
+        self._store = store = await open_store(
+            where, posting.append, self._committed, now, self._hub.is_behind, self._recovered
+        )
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(finish, writer)
@@ -306,6 +308,10 @@ class Node:
                     self._bus.publish(changed)
             else:
                 self._bus.publish(event)
+
+    def _recovered(self) -> None:
+        """The store can be written again: what was stored meanwhile, if anything was, nobody has been told of."""
+        self._reconciling = asyncio.create_task(_once(self._hub.reconcile), name="madang-recover")
 
     async def _bot_rate(self, user_id: int) -> tuple[int, int]:
         a_second, burst = await self._store.read(accounts.limits, user_id)
