@@ -22,7 +22,7 @@ from madang.bus.nodes import NatsNodes
 from madang.core.agreement import fingerprint
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServerDraining
-from madang.core.events import Event
+from madang.core.events import Event, NewsLost
 from madang.core.models import Changes
 from madang.node.chores import cancel, every, finish, once
 from madang.node.company import Company, shared
@@ -310,8 +310,8 @@ class Node:
                 self._bus.publish(event)
 
     def _recovered(self) -> None:
-        """The store can be written again: what was stored meanwhile, if anything was, nobody has been told of."""
-        self._reconciling = asyncio.create_task(_once(self._hub.reconcile), name="madang-recover")
+        """The store can be written again: what was stored without anybody knowing was not told."""
+        self._bus.publish(NewsLost())
 
     async def _bot_rate(self, user_id: int) -> tuple[int, int]:
         a_second, burst = await self._store.read(accounts.limits, user_id)

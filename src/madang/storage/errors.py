@@ -66,18 +66,6 @@ class StoreNewer(StoreError):
         )
 
 
-class StoreUnusable(StoreError):
-    """The directory, the file or the database cannot be used: permissions, a full disk, no server there."""
-
-    def __init__(self, path: Path | str, problem: str) -> None:
-        super().__init__(path, problem)
-        self.path = path
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"cannot use {self.path}: {self.problem}"
-
-
 class StoreOfAnotherCluster(StoreError):
     """The database belongs to a cluster of another name, whose nodes would not hear of what this one stores."""
 
@@ -91,3 +79,15 @@ class StoreOfAnotherCluster(StoreError):
             f"the database belongs to the cluster {self.cluster}, and this node to {self.own}: start it with "
             f"--cluster {self.cluster}, or with another database"
         )
+
+
+class StoreUnusable(StoreError):
+    """The directory, the file or the database cannot be used: permissions, a full disk, no server there."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"cannot use {self.path}: {self.problem}"
