@@ -266,3 +266,19 @@ async def test_what_rings_hold_may_be_erased_after_a_loss(pair: Pair) -> None:
         pair.there.bus.deliver(NewsLost())
         await pair.there.healing.look()
         assert pair.there.hub.rings[room].batch(pair.there.hub.rings[room].head - 1) is None
+
+
+async def test_read_marks_and_accounts_are_told_again_after_a_loss(pair: Pair) -> None:
+    room = await pair.here.room(MINA, HANA)
+    (person,) = await pair.here.people(ServerRole.MEMBER)
+    async with pair.there.subscribed(HANA) as hana:
+        await pair.lose_the_bus()
+        await pair.here.channel.mark_read(HANA, room, 2)
+        await pair.here.front.accounts.update(person, None, "Somebody Else", None)
+        await pair.find_the_bus()
+        await pair.there.healing.look()
+        response = await hana.next()
+        while not response.users:
+            response = await hana.next()
+        assert [(user.user_id, user.display_name) for user in response.users] == [(person.user_id, "Somebody Else")]
+        assert [(mark.channel_id, mark.read_through) for mark in response.read_marks] == [(room, 2)]

@@ -19,6 +19,7 @@ from madang.bus.ear import ear
 from madang.bus.encoding import ALL, CHANNEL, PRESENCE, NotAnEvent, Parcel, decode, encode
 from madang.bus.link import Link, NatsOptions
 from madang.bus.local import LocalBus
+from madang.bus.tasks import end
 from madang.core.events import BusEvent, ChannelChanged, HeadKnown, NewsLost
 
 if TYPE_CHECKING:
@@ -84,11 +85,10 @@ class NatsBus(LocalBus):
             except (NatsError, OSError, TimeoutError):
                 _log.warning("the bus did not take what was to be sent in the end")
         if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait([self._sending])
+            await end(self._sending)
         await self.link.close()
         for task in list(self._round_trips):
-            task.cancel()
+            await end(task)
 
     def publish(self, event: BusEvent) -> None:
         """Call the event's handlers; then it leaves for the others, if they can be reached."""

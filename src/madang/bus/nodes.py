@@ -32,6 +32,7 @@ from madang.bus.ear import ear
 from madang.bus.encoding import claim_from_pb, claim_to_pb
 from madang.bus.errors import BusError
 from madang.bus.nats import NatsBus
+from madang.bus.tasks import Apart, end
 from madang.bus.v1 import node_pb2 as pb
 from madang.core.claims import Claim
 from madang.core.cluster import NodeInfo
@@ -95,6 +96,7 @@ class NatsNodes:
         self._stirred = asyncio.Event()
         self._look = True
         self._tasks: list[asyncio.Task[None]] = []
+        self._apart = Apart()
         self._ear = ear(self._hear)
         bus.on_connection(self._prepare)
         bus.on_return(self._on_return)
@@ -122,9 +124,8 @@ class NatsNodes:
     async def close(self) -> None:
         """Take this node's record back: the others need not wait for it."""
         for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            await end(task)
+        await self._apart.close()
         client = self._bus.link.client
         if client is not None and self._info is not None:
             try:
@@ -159,8 +160,9 @@ class NatsNodes:
     async def find(self, node_id: str) -> tuple[int, list[Claim]] | None:
         """See Nodes."""
         client = self._bus.link.client
-        if client is None:
-            return None
+        return None if client is None else await self._apart.run(self._find(client, node_id))
+
+    async def _find(self, client: Client, node_id: str) -> tuple[int, list[Claim]] | None:
         try:
             bucket = await _jetstream(client).key_value(self._claims_bucket)
             first = pb.Claims.FromString((await bucket.get(f"{node_id}.0")).value or b"")
