@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from madang.core.errors import StorageUnavailable
-from madang.storage.errors import is_of_a_value
+from madang.storage.errors import is_of_a_value, not_storable
 
 T = TypeVar("T")
 
@@ -261,7 +261,7 @@ class PostgresDatabase:
             if _is_passing(error):
                 raise _AgainError(_problem(error)) from error
             if isinstance(error, DBAPIError) and is_of_a_value(error):
-                raise
+                raise not_storable(error) from error
             raise StorageUnavailable(problem=f"nothing was read: {_problem(error)}") from error
         except Exception:
             self._idle.append(link)
