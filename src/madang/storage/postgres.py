@@ -123,10 +123,12 @@ class PostgresDatabase:
 
     shared = True
 
-    def __init__(self, url: str, connections: int) -> None:
-        """`url`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. `connections`: how many at most; one of them writes."""
+    def __init__(self, url: str, connections: int, patient: bool = False) -> None:
+        """`url`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. `connections`: how many at most; one of them writes.
+        `patient`: wait for answers as long as they take.
+        """
         self.place = place_of(url)
-        self._engine = _engine(url)
+        self._engine = _engine(url, None if patient else ANSWER_WITHIN)
         self._closed = False
         self._writing = asyncio.Lock()
         self._writer: _Link | None = None
@@ -310,10 +312,10 @@ def _run(connection: sa.Connection, operation: Callable[[sa.Connection], T]) -> 
         connection.rollback()  # SQLAlchemy's own idea of a transaction, of which PostgreSQL hears nothing
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, answer_within: float | None) -> AsyncEngine:
     async def connect(**_: object) -> Any:
         return await asyncpg.connect(
-            url, timeout=CONNECT_WITHIN, command_timeout=ANSWER_WITHIN, server_settings=SERVER_SETTINGS
+            url, timeout=CONNECT_WITHIN, command_timeout=answer_within, server_settings=SERVER_SETTINGS
         )
 
     return create_async_engine(
