@@ -82,7 +82,8 @@ def own_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 
 
 @pytest.fixture
-async def pair(own_nats: Nats, cluster: str, tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(own_nats: Nats, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+    monkeypatch.setattr("madang.services.healing.LOST_EVERY", 0.0)
     async with joined(own_nats, cluster) as one, joined(own_nats, cluster) as other, parts(tmp_path, bus=one) as here:
         streams, hub = Streams(other), Hub(other, 0.0)
         hub.use(here.store)

@@ -39,6 +39,9 @@ LOOK_EVERY = 0.5
 """How often the two looks are to be called, seconds."""
 ALL_EVERY = 30.0
 """How often everything is checked though nothing seems to be lost, seconds."""
+LOST_EVERY = 2.0
+"""How long after it was checked it is not checked again for another loss, seconds: when NATS was away, each node says,
+one after the other, that it lost something."""
 REVOKED_WITHIN = 60_000_000
 """How far back sessions that were ended are looked for, microseconds: so far the nodes' clocks may differ."""
 REST = 2.0
@@ -85,6 +88,7 @@ class Healing:
         self._failing = False
         self._audited: int | None = None
         self._next = 0.0
+        self._not_again_before = 0.0
         self._rest_until = 0.0
         self._moved: set[int] = set()
         self._ended: dict[int, int] = {}  # the sessions whose end was told lately, and when
@@ -99,10 +103,11 @@ class Healing:
         began = loop.time()
         lost = self._lost
         try:
-            if lost or began >= self._next:
+            if began >= self._next or (lost and began >= self._not_again_before):
                 self._lost = False
                 await self.check_all(lost)
                 self._next = began + ALL_EVERY
+                self._not_again_before = loop.time() + LOST_EVERY
             elif not self._bus.is_connected and began >= self._rest_until:
                 await self._hub.check_heads()
                 await self._check_members(tell_marks=False)
