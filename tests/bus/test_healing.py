@@ -82,7 +82,8 @@ def own_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 
 
 @pytest.fixture
-async def pair(own_nats: Nats, cluster: str, tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(own_nats: Nats, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+    monkeypatch.setattr("madang.services.healing.LOST_EVERY", 0.0)
     async with joined(own_nats, cluster) as one, joined(own_nats, cluster) as other, parts(tmp_path, bus=one) as here:
         streams, hub = Streams(other), Hub(other, 0.0)
         hub.use(here.store)
@@ -266,3 +267,19 @@ async def test_what_rings_hold_may_be_erased_after_a_loss(pair: Pair) -> None:
         pair.there.bus.deliver(NewsLost())
         await pair.there.healing.look()
         assert pair.there.hub.rings[room].batch(pair.there.hub.rings[room].head - 1) is None
+
+
+async def test_read_marks_and_accounts_are_told_again_after_a_loss(pair: Pair) -> None:
+    room = await pair.here.room(MINA, HANA)
+    (person,) = await pair.here.people(ServerRole.MEMBER)
+    async with pair.there.subscribed(HANA) as hana:
+        await pair.lose_the_bus()
+        await pair.here.channel.mark_read(HANA, room, 2)
+        await pair.here.front.accounts.update(person, None, "Somebody Else", None)
+        await pair.find_the_bus()
+        await pair.there.healing.look()
+        response = await hana.next()
+        while not response.users:
+            response = await hana.next()
+        assert [(user.user_id, user.display_name) for user in response.users] == [(person.user_id, "Somebody Else")]
+        assert [(mark.channel_id, mark.read_through) for mark in response.read_marks] == [(room, 2)]

@@ -33,6 +33,15 @@ def test_what_is_told_comes_first_and_everything_once() -> None:
     assert nodes.others("b:1") == ["a:1", "c:1"]
 
 
+def test_what_did_not_answer_comes_last() -> None:
+    nodes = Nodes(["a:1", "b:1"], bare=False, dice=itertools.count().__next__)
+    nodes.told(["c:1", "d:1"])
+    nodes.missed("c:1")
+    assert nodes.others("a:1") == ["d:1", "b:1", "c:1"]
+    nodes.reached("c:1")
+    assert nodes.others("a:1") == ["c:1", "d:1", "b:1"]
+
+
 def test_one_is_not_several() -> None:
     nodes = Nodes(["a:1"], bare=False)
     assert (nodes.are_several, nodes.first(), nodes.others("a:1")) == (False, "a:1", [])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from faults.process import eventually
+
 import madang
 
 from .conftest import Cluster, know_each_other
@@ -41,8 +43,7 @@ async def test_they_leave_spread_out(cluster: Cluster) -> None:
         said = [f"message {number}" for number in range(60)]
         await writer.send("lobby", said[0])
         stopping = asyncio.create_task(going.stop())
-        while not any(leaver.errors for leaver in crowd):
-            await asyncio.sleep(0.005)
+        await eventually(lambda: any(leaver.errors for leaver in crowd), "the first ones are sent away", every=0.005)
         assert sum(bool(leaver.errors) for leaver in crowd) < CROWD / 4, "not all at once"
         for text in said[1:]:
             await writer.send("lobby", text, timeout=20)
@@ -67,8 +68,7 @@ async def test_where_there_is_no_other_node_nobody_is_kept_waiting(cluster: Clus
         reading = asyncio.create_task(reader.read("nothing"))
         async with asyncio.timeout(20):
             await alone.stop()
-            while not reader.errors:
-                await asyncio.sleep(0.005)
+            await eventually(lambda: bool(reader.errors), "it is told")
         reading.cancel()
         error = reader.errors[0]
         assert isinstance(error, madang.ServerDraining)

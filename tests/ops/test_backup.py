@@ -345,3 +345,16 @@ def test_on_the_way_it_was_never_whole(data: Path, tmp_path: Path) -> None:
     shutil.move(tmp_path / "backup" / "madang.db", tmp_path / ".backup.partial-1")
     with pytest.raises(BackupError):
         check(tmp_path / ".backup.partial-1")
+
+
+async def test_of_data_in_a_database(tmp_path: Path, database: str) -> None:
+    """PostgreSQL's own tools make the copies; what would be copied here is not what the server has."""
+    config = tmp_path / "madang.toml"
+    config.write_text(f'database = "{database}"\n')
+    for command in ("backup", "restore"):
+        ended = await madang(command, tmp_path / "there", "--data", tmp_path / "data", "--config", config)
+        assert ended.code == 1
+        told = f"madang: this server's data is in PostgreSQL ({config}): back it up with pg_dump"
+        assert ended.err.startswith(told)
+        assert database not in ended.err
+    assert not (tmp_path / "there").exists()

@@ -191,3 +191,21 @@ def test_what_a_library_might_say() -> None:
         assert token not in text
         assert "ValueError" in text
     assert "\n" not in JsonFormatter().format(record)
+
+
+async def test_two_servers_over_one_database(server: ServerProcess, tmp_path: Path, database: str) -> None:
+    """What one has stored the other gives out, as if it were its own; so do both when one was killed."""
+    with ServerProcess(tmp_path / "second", tmp_path / "second.log") as second:
+        await asyncio.gather(*(start(each, "--database", database) for each in (server, second)))
+        async with sdk.connect(server.target, handle="mina", live=False) as mina:
+            token = mina.token
+            await mina.send("lobby", "hello from the first")
+        server.kill()
+        async with sdk.connect(second.target, token=token, live=False) as mina:
+            await mina.send("lobby", "hello from the second")
+        await server.start()
+        async with sdk.connect(server.target, token=token, live=False) as mina:
+            texts = [message.text for message in await mina.history("lobby")]
+        assert sorted(texts) == ["hello from the first", "hello from the second"]
+        assert not (server.data / "madang.db").exists()
+        assert database not in server.output + second.output

@@ -170,7 +170,7 @@ _EMPTY = (
     "UPDATE channels SET name = 'lobby', name_key = 'lobby', topic = '', owner_id = 0, sequence = 0, "
     "archived_at = NULL, read_only = false, slow_mode = 0, guests = true",
     "UPDATE store_info SET value = gen_random_uuid()::text WHERE key = 'store_id'",
-    "DELETE FROM store_info WHERE key <> 'store_id'",
+    "DELETE FROM store_info WHERE key NOT IN ('store_id', 'schema_serves')",
     *(
         f"DELETE FROM {name}"  # noqa: S608
         for name in sorted(metadata.tables.keys() - {"channels", "store_info"})

@@ -19,7 +19,7 @@ from support import PATIENCE, Clock, draft, eventually, opened, sequences
 
 from madang.core.errors import StorageUnavailable
 from madang.core.events import Event, HeadKnown
-from madang.core.models import LOBBY_ID, ChannelRole
+from madang.core.models import LOBBY_ID, ChannelRole, UserKind
 from madang.services import posting
 from madang.storage import accounts, memberships, messages, migrate, shared
 from madang.storage.errors import StoreError, StoreForeign, StoreNewer, StoreUnusable
@@ -90,10 +90,30 @@ async def test_foreign_databases_are_refused_and_not_touched(empty: str, tables:
 async def test_a_database_of_a_newer_version_is_refused(empty: str) -> None:
     async with opened(empty):
         pass
-    await execute(empty, "UPDATE alembic_version SET version_num = '0999'")
+    await execute(
+        empty, "UPDATE alembic_version SET version_num = '0999'", "DELETE FROM store_info WHERE key <> 'store_id'"
+    )
     error = await refusal(empty)
     assert isinstance(error, StoreNewer)
     assert (error.revision, error.known) == ("0999", migrate.HEAD)
+
+
+async def test_a_newer_schema_that_serves_this_version_is_used(empty: str) -> None:
+    """While a cluster is brought up to date, a node of the version before may have to be started again."""
+    async with opened(empty):
+        pass
+    assert await fetch(empty, "SELECT value FROM store_info WHERE key = 'schema_serves'") == [(migrate.SERVES,)]
+    await execute(
+        empty,
+        "UPDATE alembic_version SET version_num = '0999'",
+        "ALTER TABLE users ADD COLUMN shoe_size integer",
+        "ALTER TABLE messages ADD COLUMN mood text NOT NULL DEFAULT 'calm'",
+    )
+    async with opened(empty) as store:
+        assert sequences(await store.append([draft()])) == [1]
+        assert (await store.write(accounts.add_user, "mina", UserKind.GUEST)).user_id == 1
+    await execute(empty, "UPDATE store_info SET value = '0998' WHERE key = 'schema_serves'")
+    assert isinstance(await refusal(empty), StoreNewer)
 
 
 async def test_reasons_not_to_be_let_in(server: Postgres, empty: str) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from madang.bus.credentials import Credentials
 from madang.bus.errors import BusError
 from madang.bus.tasks import end
 
@@ -38,6 +39,10 @@ CLOSE_WITHIN = 1.0
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _log = logging.getLogger("madang.bus")
+
+
+class Refused(BusError):
+    """A server is there, and will not have us: trying again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +64,14 @@ class NatsOptions:
         return named or self.ca is not None or self.cert is not None
 
     def tls(self) -> ssl.SSLContext:
-        """What to trust, and what to show. Raises BusError."""
+        """What to trust, and what to show. Raises Refused."""
         try:
             context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
             if self.cert is not None:
                 context.load_cert_chain(self.cert, self.key)
         except (OSError, ssl.SSLError) as error:
-            raise BusError(f"the certificates for the bus cannot be used: {error}") from error
+            raise Refused(f"the certificates for the bus cannot be used: {error}") from error
         return context
-
-
-class Refused(BusError):
-    """A server is there, and will not have us: trying again does not help."""
 
 
 class Link:
@@ -203,6 +204,8 @@ class Link:
 
     async def _connect_to(self, server: str) -> Client:
         options = self._options
+        credentials = None if options.credentials is None else _credentials(options.credentials)
+        tls = options.tls() if options.wants_tls else None
         client = Client()
         problems: list[Exception] = []
         self._lost = lost = asyncio.Event()
@@ -227,8 +230,9 @@ class Link:
                     ping_interval=3600,  # it is pinged here, see `_until_lost`
                     error_cb=note,
                     closed_cb=closed,
-                    tls=options.tls() if options.wants_tls else None,
-                    user_credentials=None if options.credentials is None else str(options.credentials),
+                    tls=tls,
+                    user_jwt_cb=None if credentials is None else credentials.jwt,
+                    signature_cb=None if credentials is None else credentials.sign,
                     skip_subject_validation=True,
                 )
         except (NatsError, OSError, TimeoutError) as error:
@@ -254,6 +258,13 @@ async def _close(client: Client) -> None:
         writer.transport.abort()
 
 
+def _credentials(path: Path) -> Credentials:
+    try:
+        return Credentials(path)
+    except BusError as error:
+        raise Refused(str(error)) from error
+
+
 def _refusal(server: str, error: Exception) -> BusError:
     where = _without_secret(server)
     text = str(error).removeprefix("nats: ").strip("'") or type(error).__name__
@@ -261,8 +272,6 @@ def _refusal(server: str, error: Exception) -> BusError:
         return Refused(f"{where} does not accept the credentials: {text}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return Refused(f"{where} shows a certificate that is not trusted: {error.verify_message}")
-    if isinstance(error, FileNotFoundError | PermissionError) and error.filename is not None:
-        return Refused(f"{error.filename} cannot be read: {error.strerror}")
     return BusError(f"{where}: {text}")
 
 

@@ -195,7 +195,7 @@ class NatsNodes:
                 continue
             for node_id, other in list(self._others.items()):
                 other.age += self._times.tick
-                if other.age > self._times.gone:
+                if other.age >= self._times.gone:
                     _log.warning("node %s is gone: nothing was heard of it", other.info.name or node_id)
                     del self._others[node_id]
 

@@ -83,8 +83,7 @@ async def next_try(transport: Transport, visit: int, error: MadangError, backoff
     delay = backoff.next(error.retry_after)
     if not (transport.are_several and isinstance(error, ServerUnreachable | ServerDraining | StorageUnavailable)):
         return delay
-    if isinstance(error, ServerUnreachable):  # all who were there come now; who is sent away comes in turn
-        await asyncio.sleep(random.uniform(0, SPREAD))
+    await asyncio.sleep(random.uniform(0, SPREAD))  # all who were there may come now
     if not await transport.elsewhere(visit):
         return delay
     return 0.0 if first else max(0.0, delay - (error.retry_after or 0.0))

@@ -34,6 +34,7 @@ class Nodes:
         # What was meant for this machine alone must not go over a network because a node says so.
         self._near = bare and all(_is_near(target) for target in given)
         self._told: list[str] = []
+        self._missed: set[str] = set()
 
     @property
     def are_several(self) -> bool:
@@ -48,12 +49,26 @@ class Nodes:
         """What a node says of where Agents are now; it takes the place of what another one said before."""
         self._told = [each for each in dict.fromkeys(addresses) if each and (_is_near(each) or not self._near)]
 
+    def reached(self, target: str) -> None:
+        """One has answered."""
+        self._missed.discard(target)
+
+    def missed(self, target: str) -> None:
+        """One has not: it may be gone, or only be reached by others. It is tried again, after the rest."""
+        self._missed.add(target)
+
+    def has_missed(self, target: str) -> bool:
+        """Whether it did not answer when it was last tried."""
+        return target in self._missed
+
     def others(self, than: str) -> list[str]:
         """Where else to go, each once: first those that are said to be there, in an order that is another one for every
-        client, so that not all who lose a node go to the same one; then the rest of those that were given.
+        client, so that not all who lose a node go to the same one; then the rest of those that were given; and at last
+        those that did not answer the last time.
         """
         told, given = set(self._told) - {than}, set(self._given) - {than}
-        return [*self._shuffled(told), *self._shuffled(given - told)]
+        order = [*self._shuffled(told), *self._shuffled(given - told)]
+        return sorted(order, key=self.has_missed)
 
     def _shuffled(self, addresses: Iterable[str]) -> list[str]:
         return sorted(sorted(addresses), key=lambda _: self._dice())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from madang.client.home import Credentials, StateError
+from madang.client.nodes import split_targets
 from madang.client.transport import ServerInfo, Transport
 from madang.core.errors import MadangError, NotPermitted, TokenInvalid, TokenMissing, Unauthenticated
 from madang.core.models import Session, User, UserKind
@@ -111,7 +112,9 @@ def _is_about(proof: Guest | Password, saved: Credentials) -> bool:
 
 def _check_saved(server: ServerInfo, address: str, saved: Credentials | None) -> None:
     # The token must not be shown to another server, nor the outbox sent to it, where its channel ids mean other rooms.
-    if saved is not None and saved.store_id != server.store_id and saved.target != address:
+    if saved is None or saved.store_id == server.store_id:
+        return
+    if not set(split_targets(saved.target)) & set(split_targets(address)):
         raise StateError(f"the state directory belongs to the server {saved.target}; use another one for {address}")
 
 

@@ -111,7 +111,7 @@ class Transport:
     async def arrive(self) -> ServerInfo:
         """The same at the first contact, when it does not matter yet where one is: goes on to where there is room."""
         server = await self.get_server()
-        if server.nodes and server.nodes[0] != self.target:
+        if server.nodes and server.nodes[0] != self.target and not self._nodes.has_missed(server.nodes[0]):
             await self._try(server.nodes[0], ())
         return self.server
 
@@ -142,7 +142,9 @@ class Transport:
             same_server = self.server.store_id in ("", answer.store_id)
             same_place = target == self.target and answer.endpoints == self._at
             is_good = same_server and not same_place and not answer.draining and not self._closed
+            self._nodes.reached(target)
         except grpc.aio.AioRpcError:
+            self._nodes.missed(target)
             return False
         finally:
             if not is_good:

@@ -15,6 +15,7 @@ from madang.node.settings import SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from madang.node.config import Config
     from madang.ops.doctor import Finding
 
 DEFAULT_DAYS = 365
@@ -115,7 +116,7 @@ def run_backup(arguments: argparse.Namespace) -> int:
     from madang.ops.manifest import BackupError
 
     try:
-        made = backup(config_of(arguments).data, arguments.directory)
+        made = backup(_directory(config_of(arguments)), arguments.directory)
     except SettingError as error:
         return usage_error(error)
     except BackupError as error:
@@ -135,7 +136,7 @@ def run_restore(arguments: argparse.Namespace) -> int:
             held = f"{contents.messages} messages in {contents.channels} channels of {contents.users} users"
             print(f"{arguments.directory} is whole: {held}, as of {made.created_at}")
             return 0
-        data = config_of(arguments).data
+        data = _directory(config_of(arguments))
         put = restore(arguments.directory, data, end_sessions=arguments.end_sessions)
     except SettingError as error:
         return usage_error(error)
@@ -224,7 +225,7 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
             )
         addresses = [(address.host, address.port) for address in settings.addresses]
         files = settings.tls_cert, settings.tls_key, settings.tls_client_ca
-        patient = Patient(config.data, addresses, *files)
+        patient = Patient(config.data, addresses, *files, database=settings.database)
     yield from examine(patient)
 
 
@@ -251,6 +252,18 @@ def _data_file(url: str) -> Path:
 
 def _tell(line: str) -> None:
     print(line, flush=True)
+
+
+def _directory(config: Config) -> Path:
+    """The directory of the data. Raises BackupError where it is in a database, whose own tools know better."""
+    from madang.ops.manifest import BackupError
+
+    if config.values["database"].value is not None:
+        raise BackupError(
+            f"this server's data is in PostgreSQL ({config.values['database'].source}): back it up with pg_dump, and "
+            "put it back with pg_restore; docs/operations.md tells how"
+        )
+    return config.data
 
 
 def _days(text: str) -> int:

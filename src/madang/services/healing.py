@@ -3,7 +3,8 @@
 Events keep true what a node has in memory: the heads of its rings, the channels of its cursors, its sessions and their
 roles, the rates of bots. Everything of that is looked up again now and then; often while the bus is away; and at once
 when it is back, or when any node says that what it told may not have come. Whatever is found to be different is told to
-the parts of this node as if its event had come.
+the parts of this node as if its event had come. Clients, too, know what events told: read marks, and accounts, which
+the audit log knows to have changed; after a loss they are told again.
 
 Sessions that were ended are looked for all the time: their streams end within a second, whatever the bus does.
 """
@@ -11,24 +12,36 @@ Sessions that were ended are looked for all the time: their streams end within a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TypeVar
 
 from madang.bus.base import Bus
-from madang.core.events import MembershipChanged, NewsLost, ReadMarkMoved, ServerRoleChanged, SessionEnded
+from madang.core.errors import MadangError
+from madang.core.events import (
+    MembershipChanged,
+    NewsLost,
+    ReadMarkMoved,
+    ServerRoleChanged,
+    SessionEnded,
+    UserChanged,
+)
 from madang.core.models import LOBBY_ID, Session
 from madang.services.hub import Hub
 from madang.services.limits import Limiter
 from madang.services.sessions import Sessions
 from madang.services.streams import Streams
-from madang.storage import memberships, messages, sessions
+from madang.storage import accounts, audit, memberships, messages, sessions
 from madang.storage.store import Store
 
 LOOK_EVERY = 0.5
 """How often the two looks are to be called, seconds."""
 ALL_EVERY = 30.0
 """How often everything is checked though nothing seems to be lost, seconds."""
+LOST_EVERY = 2.0
+"""How long after it was checked it is not checked again for another loss, seconds: when NATS was away, each node says,
+one after the other, that it lost something."""
 REVOKED_WITHIN = 60_000_000
 """How far back sessions that were ended are looked for, microseconds: so far the nodes' clocks may differ."""
 REST = 2.0
@@ -36,6 +49,11 @@ REST = 2.0
 USERS_AT_ONCE = 200
 SESSIONS_AT_ONCE = 500
 TRIES = 3
+ACCOUNT_ACTIONS = ("user.update", "user.role", "user.delete", "bot.delete")
+"""What changes an account that others see, as the audit log names it."""
+MOST_ACCOUNTS = 1000
+
+_log = logging.getLogger("madang.services")
 
 T = TypeVar("T")
 
@@ -67,7 +85,10 @@ class Healing:
         self._limiter = limiter
         self._clock = clock
         self._lost = False
+        self._failing = False
+        self._audited: int | None = None
         self._next = 0.0
+        self._not_again_before = 0.0
         self._rest_until = 0.0
         self._moved: set[int] = set()
         self._ended: dict[int, int] = {}  # the sessions whose end was told lately, and when
@@ -77,26 +98,36 @@ class Healing:
         bus.subscribe(SessionEnded, self._on_session_ended)
 
     async def look(self) -> None:
-        """Check what is due. Raises StorageUnavailable; then it is due again."""
-        now = asyncio.get_running_loop().time()
-        if self._lost or now >= self._next:
-            lost, self._lost = self._lost, False
-            try:
+        """Check what is due. While the store cannot be asked, it stays due."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        lost = self._lost
+        try:
+            if began >= self._next or (lost and began >= self._not_again_before):
+                self._lost = False
                 await self.check_all(lost)
-            except BaseException:
-                self._lost = self._lost or lost
+                self._next = began + ALL_EVERY
+                self._not_again_before = loop.time() + LOST_EVERY
+            elif not self._bus.is_connected and began >= self._rest_until:
+                await self._hub.check_heads()
+                await self._check_members(tell_marks=False)
+                self._rest_until = loop.time() + (loop.time() - began) * REST
+            self._failing = False
+        except BaseException as error:
+            self._lost = self._lost or lost
+            if not isinstance(error, MadangError):
                 raise
-            self._next = now + ALL_EVERY
-        elif not self._bus.is_connected and now >= self._rest_until:
-            await self._hub.check_heads()
-            await self._check_members(tell_marks=False)
-            loop_time = asyncio.get_running_loop().time()
-            self._rest_until = loop_time + (loop_time - now) * REST
+            if not self._failing:  # half a second later it may be the same
+                self._failing = True
+                _log.warning("what is known cannot be held against the store: %s", error)
 
     async def check_all(self, lost: bool) -> None:
         """Check everything. `lost`: something was, so that also what nothing tells the age of is told again."""
         if lost:
             self._hub.forget()
+            await self._tell_accounts()
+        else:
+            self._audited = await self._store.read(audit.last)
         await self._hub.reconcile()
         await self._check_members(tell_marks=lost)
         in_use = {session.session_id for session in self._known.cached()}
@@ -104,13 +135,25 @@ class Healing:
         await self._limiter.check_rates()
 
     async def end_revoked(self) -> None:
-        """Tell of every session that was ended, unless its event came. Raises StorageUnavailable."""
+        """Tell of every session that was ended, unless its event came."""
         now = self._clock()
-        found = dict(await self._store.read(sessions.revoked_since, now - REVOKED_WITHIN))
+        try:
+            found = dict(await self._store.read(sessions.revoked_since, now - REVOKED_WITHIN))
+        except MadangError as error:
+            _log.debug("ended sessions cannot be looked for: %s", error)
+            return
         for session_id in found.keys() - self._ended.keys():
             self._end(session_id, found[session_id])
         for session_id in [s for s, told in self._ended.items() if s not in found and told < now - REVOKED_WITHIN]:
             del self._ended[session_id]
+
+    async def _tell_accounts(self) -> None:
+        """Tell again of the accounts that changed since the last look when nothing was lost."""
+        if self._audited is None:
+            return
+        ids = await self._store.read(audit.users_after, self._audited, ACCOUNT_ACTIONS, MOST_ACCOUNTS)
+        for user in await self._store.read(accounts.users_by_id, ids):
+            self._bus.deliver(UserChanged(user))
 
     async def _check_members(self, tell_marks: bool) -> None:
         """Hold the channels of all cursors against their users' memberships."""

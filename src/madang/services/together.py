@@ -9,8 +9,9 @@ from madang.core.claims import Claim, Claims
 from madang.core.events import ClaimsChanged
 from madang.core.presence import Presence, Status
 
-LEAVE_GRACE = 3_000_000
-"""How long the users of a node that is gone stay, microseconds: while they move to another, nobody sees them go."""
+LEAVE_GRACE = 2_500_000
+"""How long the users of a node that is gone stay, microseconds: while they move to another, nobody sees them go. With
+the ten seconds after which a silent node is gone, and the looks that are a second apart, it is less than fifteen."""
 MAX_CLAIMS = 2000
 """So many claims are told at once; an event stays far below the megabyte that NATS takes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -47,6 +48,22 @@ def record(
         "details": json.dumps({name: str(value) for name, value in details.items()}, ensure_ascii=False),
     }
     transaction.connection.execute(sa.insert(audit_events).values(values))
+
+
+def last(connection: sa.Connection) -> int:
+    """The id of the newest event; 0 when there is none."""
+    return connection.execute(sa.select(sa.func.max(audit_events.c.event_id))).scalar() or 0
+
+
+def users_after(connection: sa.Connection, event_id: int, actions: Sequence[str], size: int) -> list[int]:
+    """To whom one of these things was done after that event; of the newest events, so many at most."""
+    query = (
+        sa.select(audit_events.c.user_id)
+        .where(audit_events.c.event_id > event_id, audit_events.c.action.in_(actions))
+        .order_by(audit_events.c.event_id.desc())
+        .limit(size)
+    )
+    return sorted(set(connection.execute(query).scalars()))
 
 
 def page(

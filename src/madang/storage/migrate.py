@@ -16,10 +16,15 @@ from madang.storage.schema import store_info
 HEAD = "0003"
 """The revision that this version's schema has; a test holds it to the newest migration."""
 
+SERVES = "0002"
+"""The oldest revision whose code can work with this version's schema: nodes of the version before go on, and may be
+started again, while a cluster is brought up to date. Only a step that takes something away moves it."""
+
 APPLICATION_ID = 0x4D414447
 """The mark of our files in SQLite's header: "MADG"."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_SERVES_KEY = "schema_serves"
 _FILE_HEADER = b"SQLite format 3\x00"
 
 
@@ -80,6 +85,18 @@ def upgrade(connection: sa.Connection, now: int) -> None:
     config.attributes["connection"] = connection
     config.attributes["now"] = now
     command.upgrade(config, "head")
+
+
+def note_whom_it_serves(connection: sa.Connection) -> None:
+    """Leave word for nodes of earlier versions. See SERVES."""
+    connection.execute(sa.delete(store_info).where(store_info.c.key == _SERVES_KEY))
+    connection.execute(sa.insert(store_info).values(key=_SERVES_KEY, value=SERVES))
+
+
+def serves_us(connection: sa.Connection) -> bool:
+    """Whether a newer version, which made the schema what it is, says that this one can work with it."""
+    oldest = connection.execute(sa.select(store_info.c.value).where(store_info.c.key == _SERVES_KEY)).scalar()
+    return oldest is not None and str(oldest) <= HEAD
 
 
 def store_id(connection: sa.Connection) -> str | None:

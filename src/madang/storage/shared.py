@@ -51,6 +51,23 @@ async def open_database(url: str, connections: int, wait: float, now: int) -> tu
         raise
 
 
+async def look_at(url: str) -> tuple[str, str | None]:
+    """What the database is called, and the revision of its schema; None when it is empty. Changes nothing, waits for
+    nothing. Raises StoreError.
+    """
+    database = PostgresDatabase(url, 2)
+    place = f"the database {database.place}"
+    try:
+        problem = await _problem(database, place)
+        if problem is not None:
+            raise StoreUnusable(place, problem)
+        return place, await database.read(partial(_revision, place))
+    except StorageUnavailable as error:
+        raise StoreUnusable(place, str(error)) from error
+    finally:
+        await database.close()
+
+
 async def reach(database: PostgresDatabase, place: str, wait: float) -> None:
     """Return when the database can be written. Raises StoreUnusable when that takes too long, or waiting is no use."""
     loop = asyncio.get_running_loop()
@@ -136,11 +153,14 @@ def _migrate(place: str, now: int, connection: sa.Connection) -> str:
     if revision != migrate.HEAD:
         _log.info("%s: from schema %s to %s", place, revision or "nothing", migrate.HEAD)
         migrate.upgrade(connection, now)
+        migrate.note_whom_it_serves(connection)
     return migrate.name_store(connection, place)
 
 
 def _revision(place: str, connection: sa.Connection) -> str | None:
-    """The revision of the database's schema; None when there are no tables. Raises StoreForeign, StoreNewer."""
+    """The revision of the database's schema; None when there are no tables. One of a newer version counts as ours when
+    it says that it serves us. Raises StoreForeign, StoreNewer.
+    """
     tables = set(sa.inspect(connection).get_table_names())
     if "alembic_version" not in tables or "store_info" not in tables:
         if tables:
@@ -150,5 +170,7 @@ def _revision(place: str, connection: sa.Connection) -> str | None:
     if revision is None:
         raise StoreForeign(place, "it does not say which schema it has")
     if str(revision) > migrate.HEAD:
-        raise StoreNewer(place, str(revision), migrate.HEAD)
+        if not migrate.serves_us(connection):
+            raise StoreNewer(place, str(revision), migrate.HEAD)
+        return migrate.HEAD
     return str(revision)
