@@ -321,7 +321,7 @@ async def test_targets_that_are_something_else(data: Path, kept: Path, target: s
         connection.execute("UPDATE store_info SET value = 'another' WHERE key = 'store_id'")
     await _refused(other, target, "holds a store already")
     async with connected(target) as connection:
-        await connection.execute("UPDATE store_info SET key = 'moving', value = 'a third'")
+        await connection.execute("UPDATE store_info SET key = 'moving', value = 'a third' WHERE key = 'store_id'")
     await _refused(other, target, "another store")
 
 
