@@ -305,6 +305,14 @@ def test_messages_that_were_changed_are_not_missing(data: Path, tmp_path: Path) 
     check(tmp_path / "backup")
 
 
+def test_a_backup_leaves_nothing_beside_what_it_reads(data: Path, tmp_path: Path) -> None:
+    before = names(data)
+    backup(data, tmp_path / "backup")
+    assert names(data) == before
+    check(tmp_path / "backup")
+    assert names(tmp_path / "backup") == ["madang.db", "manifest.json"]
+
+
 def test_over_live_data(data: Path, tmp_path: Path) -> None:
     backup(data, tmp_path / "backup")
     (tmp_path / "live").mkdir()

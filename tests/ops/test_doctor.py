@@ -228,3 +228,10 @@ def test_data_in_a_database(databases: Databases, tmp_path: Path, examined: Run)
     code, findings = examined("--data", tmp_path, "--database", databases.url("nowhere"))
     assert code == 1
     assert 'database "nowhere" does not exist' in findings["database"]["text"]
+
+
+def test_it_leaves_nothing_beside_what_it_reads(data: Path, examined: Run) -> None:
+    before = sorted(path.name for path in data.iterdir())
+    code, _ = examined("--data", data)
+    assert code == 0
+    assert sorted(path.name for path in data.iterdir()) == before

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,6 +86,11 @@ async def test_starts_that_are_refused(server: ServerProcess, pair: Files, tmp_p
         assert (ended.code, ended.out) == (code, "")
         assert ended.err.count("\n") == 1
         assert told in ended.err
+    assert not server.data.exists()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = await madang("serve", "--data", server.data, "--listen", where)
+    assert (ended.code, ended.err) == (1, f"madang: cannot listen on {where}: the address is in use\n")
     assert not server.data.exists()
 
 

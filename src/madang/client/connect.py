@@ -138,7 +138,8 @@ def register(
 
     handle: 1 to 32 characters; the server has the rules. password: 10 to 256 characters.
     invite: the code of an invite, for a server that asks for one.
-    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's.
+    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's. When the server's answer
+    is lost on its way, the account may be there: it is signed in to then.
 
     Raises HandleTaken, NameNotAllowed, PasswordNotAllowed, CodeInvalid, RegistrationClosed; and what `connect` raises.
     """
@@ -208,7 +209,7 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
             while True:
                 visit = transport.visit
                 try:
-                    return await sign_in(transport, wish)
+                    return await sign_in(transport, wish, again=last is not None)
                 except MadangError as error:
                     if not is_passing(error) or _is_long(error, deadline):
                         raise

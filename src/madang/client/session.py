@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from madang.client.home import Credentials, StateError
 from madang.client.nodes import split_targets
 from madang.client.transport import ServerInfo, Transport
-from madang.core.errors import MadangError, NotPermitted, TokenInvalid, TokenMissing, Unauthenticated
+from madang.core.errors import (
+    CodeInvalid,
+    CredentialsWrong,
+    HandleTaken,
+    MadangError,
+    NotPermitted,
+    TokenInvalid,
+    TokenMissing,
+    Unauthenticated,
+)
 from madang.core.models import Session, User, UserKind
 from madang.v1 import agent_service_pb2 as pb
 from madang.wire.people import session_from_pb, user_from_pb
@@ -78,10 +87,11 @@ class Wish:
     saved: Credentials | None
 
 
-async def sign_in(transport: Transport, wish: Wish) -> SignedIn:
+async def sign_in(transport: Transport, wish: Wish, *, again: bool = False) -> SignedIn:
     """Sign in; from here on the transport's calls carry the token.
 
-    A saved session that is not good any more is left behind, where there is a password, or it was a guest's.
+    A saved session that is not good any more is left behind, where there is a password, or it was a guest's. `again`:
+    it was tried before, and nobody knows how that ended: the account that is to be made may be there.
 
     Raises Unauthenticated when the proof is not good, or a person's saved session is not and there is no other proof;
     StateError when what was saved is another server's, and what the server or the way to it gives.
@@ -92,7 +102,7 @@ async def sign_in(transport: Transport, wish: Wish) -> SignedIn:
         case Token(token):
             return await _with_token(transport, server, wish, token)
         case NewAccount() as account:
-            return await _as_new(transport, server, wish, account)
+            return await (_as_new_again if again else _as_new)(transport, server, wish, account)
     refused: Unauthenticated = TokenMissing()
     if wish.saved is not None and wish.saved.token and _is_about(wish.proof, wish.saved):
         try:
@@ -158,6 +168,17 @@ async def _as_new(transport: Transport, server: ServerInfo, wish: Wish, account:
     answer = await transport.call(transport.agent.Register, request)
     stranger = _compare(wish.saved, server.store_id, answer.user.user_id, answer.token)
     return _signed_in(transport, server, answer, answer.token, stranger)
+
+
+async def _as_new_again(transport: Transport, server: ServerInfo, wish: Wish, account: NewAccount) -> SignedIn:
+    """Whoever knows the password of an account that is there already is the one who has just made it."""
+    try:
+        return await _as_new(transport, server, wish, account)
+    except (HandleTaken, CodeInvalid) as refusal:
+        try:
+            return await _with_password(transport, server, wish, Password(account.handle, account.password))
+        except CredentialsWrong:
+            raise refusal from None
 
 
 async def _as_guest(

@@ -29,7 +29,7 @@ from madang.node import metrics
 from madang.node.chores import cancel, every, finish, once
 from madang.node.company import Company, shared
 from madang.node.exporter import Exporter
-from madang.node.listeners import new_server
+from madang.node.listeners import check_free, new_server
 from madang.node.servicers import Behind, add
 from madang.node.settings import Address, Settings
 from madang.node.stand import Stand
@@ -186,6 +186,9 @@ class Node:
         if self._nats_nodes is not None:
             self._stack.push_async_callback(self._nats_nodes.close)
             await self._nats_nodes.start()
+        if settings.database is None and not settings.data.exists():  # a start that fails leaves no empty data behind
+            for address in settings.addresses:
+                await check_free(address)
         where: Path | SharedDatabase = settings.data
         if settings.database is not None:
             where = SharedDatabase(settings.database, settings.database_connections, settings.wait)

@@ -239,6 +239,18 @@ def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
     )
 
 
+def _directory(config: Config) -> Path:
+    """The directory of the data. Raises BackupError where it is in a database, whose own tools know better."""
+    from madang.ops.manifest import BackupError
+
+    if config.values["database"].value is not None:
+        raise BackupError(
+            f"this server's data is in PostgreSQL ({config.values['database'].source}): back it up with pg_dump, and "
+            "put it back with pg_restore; docs/operations.md tells how"
+        )
+    return config.data
+
+
 def _data_file(url: str) -> Path:
     """The data file of `sqlite:///PATH`, which may be its directory. Raises SettingError."""
     from madang.storage.store import FILE_NAME
@@ -252,18 +264,6 @@ def _data_file(url: str) -> Path:
 
 def _tell(line: str) -> None:
     print(line, flush=True)
-
-
-def _directory(config: Config) -> Path:
-    """The directory of the data. Raises BackupError where it is in a database, whose own tools know better."""
-    from madang.ops.manifest import BackupError
-
-    if config.values["database"].value is not None:
-        raise BackupError(
-            f"this server's data is in PostgreSQL ({config.values['database'].source}): back it up with pg_dump, and "
-            "put it back with pg_restore; docs/operations.md tells how"
-        )
-    return config.data
 
 
 def _days(text: str) -> int:

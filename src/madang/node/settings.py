@@ -288,6 +288,7 @@ class Settings:
         for address in self.addresses:
             if not address.is_loopback:
                 raise SettingError(
-                    f"{address} is not a loopback address: other machines connect with TLS (--tls-cert and --tls-key; "
-                    "`madang cert` makes a pair), or with --insecure behind something that encrypts"
+                    f"{address} is not a loopback address, as localhost:50050 is: other machines connect with TLS "
+                    "(--tls-cert and --tls-key; `madang cert` makes a pair), or with --insecure behind something that "
+                    "encrypts"
                 )

@@ -11,7 +11,6 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from madang.ops import certificates
 from madang.ops.certificates import CertificateError
 from madang.ops.listening import Answer, ask
+from madang.ops.reading import reading
 from madang.ops.verify import verify
 from madang.storage import migrate
 from madang.storage.errors import StoreError
@@ -193,7 +193,7 @@ def _newest_message(path: Path) -> float:
         # The newest of each channel: an index leads there, where max(created_at) would read every message.
         query = """SELECT max(m.created_at) FROM channels c
                    JOIN messages m ON m.channel_id = c.channel_id AND m.version = c.sequence"""
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with reading(path) as connection:
             (newest,) = connection.execute(query).fetchone()
     except (StoreError, sqlite3.Error):
         return 0.0  # told by the look at the database

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from madang.bus.base import Bus
+from madang.core.contents import leaver_id
 from madang.core.errors import MadangError
 from madang.core.events import (
     ChannelChanged,
@@ -26,11 +27,11 @@ from madang.core.events import (
     TypingStarted,
     UserChanged,
 )
-from madang.core.models import User
+from madang.core.models import LOBBY_ID, Message, User
 from madang.core.pacing import Turns
 from madang.services.lag import LagProbe
 from madang.services.ring import MAX_BATCH_BYTES, Ring
-from madang.storage import messages
+from madang.storage import memberships, messages
 from madang.storage.store import Store
 from madang.wire.batches import encode_batch, encode_segment
 
@@ -418,10 +419,27 @@ class Hub:
             ring = self.rings.get(channel_id)
             until = None if ring is None else ring.boundary(position)
             changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES, until)
+            if self._bus.is_shared and channel_id != LOBBY_ID:
+                await self._let_go(channel_id, changes.messages)
             segment = encode_segment(changes.messages)
         finally:
             loop.call_later((loop.time() - began) * HISTORY_REST, self._history.release)
         return encode_batch(channel_id, changes.after, changes.through, [segment]), changes.through
+
+    async def _let_go(self, channel_id: int, entries: Sequence[Message]) -> None:
+        """Take the cursors of those who went with one of these entries: the node where that was may tell it later than
+        others tell what came after it.
+
+        An entry may be old, and its user back since: it is the store that says.
+        """
+        gone = {user_id: entry.sequence for entry in entries if (user_id := leaver_id(entry))}
+        read = {user_id for user_id in gone if any(channel_id in each.positions for each in self.cursors(user_id))}
+        if not read:
+            return
+        members = await self._source.read(memberships.marks, read)
+        for user_id in read:
+            if channel_id not in members.get(user_id, {}):
+                self._on_membership(MembershipChanged(channel_id, user_id, False, gone[user_id]))
 
     async def _check(self) -> None:
         """What `check_soon` asked for. What fails is checked with everything else."""

@@ -36,7 +36,8 @@ def end(
     transaction.lock_channels([channel.channel_id])
     memberships.remove(transaction, channel.channel_id, user_id, keep_role)
     message = posting.record(transaction, channel, author_id, content, text)
-    transaction.events.append(MembershipChanged(channel.channel_id, user_id, False, message.sequence))
+    # Told before the entry itself: a node that has heard of the entry knows that its user is out, see Hub._let_go.
+    transaction.events.insert(-1, MembershipChanged(channel.channel_id, user_id, False, message.sequence))
 
 
 def join(transaction: Transaction, limits: Limits | None, actor: Actor, channel_id: int) -> tuple[Channel, Member]:

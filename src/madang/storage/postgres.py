@@ -63,7 +63,14 @@ _UNKNOWN = (
     "it is not known whether this was stored: the connection to the database broke during the commit; "
     "send it again, with the same request_id"
 )
-_DATABASE_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_DATABASE_ERRORS = (
+    DBAPIError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that was told its end, and has not come to it yet
+    OSError,
+    TimeoutError,
+)
 
 
 class Unconnected(Exception):

@@ -38,6 +38,14 @@ def checked_handle(text: str) -> str:
     return text
 
 
+def is_numbered(handle: str, name: str) -> bool:
+    """Whether the handle is what the server makes of a name that is taken: the name with a number after it."""
+    start, _, number = handle.casefold().rpartition("-")
+    wanted = name.casefold()
+    cut = len(handle) == _HANDLE_LENGTH and wanted.startswith(start)
+    return number.isdecimal() and handle.casefold() != wanted and (start == wanted or cut)
+
+
 def handle_from(system_name: str) -> str:
     """A name of the operating system as a handle: what is not allowed in one becomes `-`."""
     allowed = re.sub(r"[^\w.-]+", "-", system_name).strip("-.")[:_HANDLE_LENGTH]
