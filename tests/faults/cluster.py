@@ -130,7 +130,8 @@ class Run:
             names = " + ".join(planned.kind.name for planned in step)
             self._say(f"{number + 1}/{len(steps)} {names}, {max(planned.hold for planned in step):.1f} s")
             recovery = await self._step(cluster, load, step)
-            self._say(f"    recovered in {recovery.readers:.2f} s, longest pause {recovery.pause:.2f} s")
+            pause = f"longest pause {recovery.pause:.2f} s ({recovery.who})"
+            self._say(f"    recovered in {recovery.readers:.2f} s, {pause}")
             self.result.steps.append((step, recovery))
             if recovery.killed is not None and len(step) == 1 and recovery.killed >= PAUSE:
                 self._wrong(f"a client paused for {recovery.killed:.2f} s when its node was killed")
@@ -234,7 +235,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="madang-faults-", ignore_cleanup_errors=True) as directory:
         place = arguments.keep or Path(directory)
         place.mkdir(exist_ok=True)
-        result = asyncio.run(run(seed, arguments.minutes, arguments.faults, place, short=arguments.short, log=True))
+        try:
+            result = asyncio.run(run(seed, arguments.minutes, arguments.faults, place, short=arguments.short, log=True))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            print("stopped; nothing runs any more", file=sys.stderr)
+            return 130
     text = page.render(result)
     print(text)
     if arguments.page is not None:
