@@ -109,7 +109,7 @@ class Run:
         """Do it all; `directory` is empty, and keeps the logs."""
         begin = time.monotonic()
         async with Cluster(directory) as cluster:
-            wanted = [kind for kind in KINDS if self._only in kind.name]
+            wanted = [kind for kind in KINDS if re.search(self._only, kind.name)]
             possible = [kind for kind in wanted if kind.can_be_done(cluster)]
             self.result.left_out = [kind.name for kind in wanted if kind not in possible]
             steps = plan(possible, self._faults, self._rng, self._short)
@@ -215,7 +215,7 @@ class Run:
 async def run(
     seed: int, minutes: float, faults: int, directory: Path, *, short: bool = False, log: bool, only: str = ""
 ) -> Result:
-    """Do a run, with the kinds of faults whose names hold `only`. It ends in order when this process is told to."""
+    """Do a run, with the kinds of faults whose names `only` matches. It ends in order when this process is told to."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _task().cancel)
     return await Run(seed, minutes, faults, short, log, only).run(directory)
 
@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=100, metavar="N", help="how many (default: 100)")
     parser.add_argument("--seed", type=int, default=None, help="repeat the plan of another run")
     parser.add_argument("--short", action="store_true", help="faults that last for a few seconds only")
-    parser.add_argument("--only", default="", metavar="TEXT", help="faults with this in their names only")
+    parser.add_argument("--only", default="", metavar="REGEX", help="kinds whose names match only")
     parser.add_argument("--page", type=Path, default=None, metavar="FILE", help="write what was found to this file")
     parser.add_argument("--keep", type=Path, default=None, metavar="DIR", help="where data and logs stay; empty")
     arguments = parser.parse_args(argv)
