@@ -16,6 +16,7 @@ from madang.bus.link import NatsOptions
 from madang.bus.local import LocalNodes
 from madang.bus.nats import NatsBus
 from madang.bus.nodes import NatsNodes
+from madang.bus.tasks import end
 from madang.core.claims import Claim
 from madang.core.presence import Status
 
@@ -61,7 +62,7 @@ async def test_a_node_that_is_not_heard_is_gone(nats: Nats, cluster: str) -> Non
     async with node(nats, cluster, "a") as (_, first), node(nats, cluster, "b") as (bus, second):
         await eventually(lambda: ids(first) == ["a", "b"], "it is there")
         for task in second._tasks:  # as if its loop hung
-            task.cancel()
+            await end(task)
         await eventually(lambda: ids(first) == ["a"], "it is gone")
         assert bus.is_connected
 
