@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
+from faults.process import free_port
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
@@ -19,6 +21,7 @@ from parts.nats import Nats
 from support import PATIENCE
 
 import madang
+from madang.node.main import STOP_WITHIN
 from madang.node.traces import TracesError
 
 from .command import parse, run
@@ -130,6 +133,16 @@ async def test_none_are_followed_when_nobody_asks_for_them(
     ):
         await mina.send("lobby", "hello")
     assert collector.spans == []
+
+
+async def test_a_collector_that_is_not_there_keeps_nobody_waiting() -> None:
+    async with (
+        madang.Server(traces=f"http://127.0.0.1:{free_port()}", drain=0.1) as server,
+        madang.connect(server.target, handle="mina", live=False) as mina,
+    ):
+        assert (await mina.send("lobby", "hello")).sequence
+        began = time.monotonic()
+    assert time.monotonic() - began < STOP_WITHIN
 
 
 async def test_without_the_extra_it_says_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ from madang.storage.writer import Appended
 Handover = Callable[[Sequence[Draft]], asyncio.Future[list[Appended]]]
 """See Writer.append."""
 
+PATIENCE = 2
+"""How long a collector may take over what it is sent, seconds: a shutdown waits for it as well."""
+
 _NANOS = 1_000_000_000
 _EXTRA = "traces need OpenTelemetry, which is an extra: pip install 'madang[traces]'"
 
@@ -49,7 +52,7 @@ class Traces:
             raise TracesError(_EXTRA) from error
         attributes = {"service.name": "madang", "service.instance.id": name, "service.version": version}
         self._provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=collector, insecure=collector.startswith("http://"))
+        exporter = OTLPSpanExporter(collector, insecure=collector.startswith("http://"), timeout=PATIENCE)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("madang", version)
         self._propagator = TraceContextTextMapPropagator()
