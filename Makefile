@@ -5,7 +5,7 @@
 #   make check      ruff, mypy --strict, import-linter, buf, generated code and pages: fast, no tests
 #   make unit       the tests that need no process of their own: under a minute
 #   make bench      measure, and write benchmarks/RESULTS.md (15 to 20 minutes; leave the machine alone meanwhile)
-#   make faults     the kill test, 20 rounds
+#   make faults     20 rounds of the kill test; 30 minutes of a cluster with 100 faults, to tests/faults/RESULTS.md
 #   make fuzz       100,000 inputs that make no sense, to a server of its own: five minutes
 #   make generate   generate the contract's Python code from proto/, and docs/settings.md
 #   make baseline   take the contract as it is for what later changes must not break (at a release)
@@ -43,6 +43,7 @@ bench: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.kill --rounds 20
+	$(BIN)/python -m tests.faults.cluster --minutes 30 --faults 100 --page tests/faults/RESULTS.md $(ARGS)
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz --inputs 100000

@@ -9,3 +9,12 @@ small part of what grpcio's cost: raw HTTP/2 frames over asyncio. The modules, f
 - one module a scenario, listed in `scenarios`;
 - `server`: the server's process; `sampling`: where it spends its time; `report`: figures, targets and the result page.
 """
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# A cluster stands on the same PostgreSQL and NATS as the tests' ones do: tests/parts, which pytest finds by itself.
+if (tests := str(Path(__file__).resolve().parent.parent / "tests")) not in sys.path:
+    sys.path.append(tests)

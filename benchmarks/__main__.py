@@ -15,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.catch_up import catch_up
+from benchmarks.cluster import compared
 from benchmarks.common import Effort
 from benchmarks.connection import CallError
 from benchmarks.conversation import conversation
@@ -26,20 +27,33 @@ from benchmarks.rooms import rooms
 from benchmarks.sampling import Profile, recording
 from benchmarks.server import Server, ServerError, serve
 from benchmarks.storm import storm
+from benchmarks.watching import watching
 from benchmarks.yardstick import yardstick
 
 PAGE = Path(__file__).parent / "RESULTS.md"
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that one run of a scenario may take."""
+
+
+Run = Callable[[Server, Effort], Awaitable[Findings]]
+"""Runs against a fresh server."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the command line calls it, its title on the page, and how it runs against a fresh server."""
+    """What the command line calls it, its title on the page, and how it runs.
+
+    `run`: against a fresh server of one node; `run_alone`: with whatever servers it starts itself.
+    """
 
     name: str
     title: str
-    run: Callable[[Server, Effort], Awaitable[Findings]]
+    run: Run | None = None
+    run_alone: Callable[[Effort], Awaitable[Findings]] | None = None
+
+
+def _in_a_cluster(title: str, run: Run) -> Scenario:
+    return Scenario("cluster", f"cluster: {title}", run_alone=partial(compared, run=run))
 
 
 SCENARIOS = (
@@ -51,6 +65,10 @@ SCENARIOS = (
     Scenario("idle", "idle", idle),
     Scenario("catch-up", "catch-up", catch_up),
     Scenario("revocation", "revocation", revocation),
+    _in_a_cluster("storm, 1,000 readers", partial(storm, crowd=1000)),
+    _in_a_cluster("conversation", conversation),
+    _in_a_cluster("small rooms", rooms),
+    Scenario("cluster", "cluster: channels watched", run_alone=watching),
 )
 NAMES = tuple(dict.fromkeys(scenario.name for scenario in SCENARIOS))
 
@@ -115,8 +133,7 @@ async def _measure(options: argparse.Namespace) -> list[Result]:
         for number in range(options.rounds):
             say(f"{scenario.title}: run {number + 1} of {options.rounds}")
             before = yardstick()
-            async with serve(arguments) as server:
-                findings = await _run(scenario, server, effort)
+            findings = await _run(scenario, effort, arguments)
             findings.add("yardstick before and after, a loop in Python", (before + yardstick()) / 2, "ms")
             runs.append(findings)
         profile = await _profile(scenario, effort, arguments) if options.profile else None
@@ -127,14 +144,23 @@ async def _measure(options: argparse.Namespace) -> list[Result]:
     return results
 
 
-async def _run(scenario: Scenario, server: Server, effort: Effort) -> Findings:
+async def _run(scenario: Scenario, effort: Effort, arguments: list[str]) -> Findings:
     """One run, without our own garbage collector in it. Raises InvalidRunError."""
+    if scenario.run_alone is not None:
+        return await _measured(scenario, scenario.run_alone(effort))
+    if scenario.run is None:
+        raise InvalidRunError(f"{scenario.title} has nothing to run")
+    async with serve(arguments) as server:
+        return await _measured(scenario, scenario.run(server, effort))
+
+
+async def _measured(scenario: Scenario, running: Awaitable[Findings]) -> Findings:
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         async with asyncio.timeout(PATIENCE):
-            findings = await scenario.run(server, effort)
+            findings = await running
     except* (CallError, OSError, AssertionError) as failed:
         raise InvalidRunError(f"{scenario.title}: {failed.exceptions[0]!r}") from failed
     finally:
@@ -146,9 +172,11 @@ async def _run(scenario: Scenario, server: Server, effort: Effort) -> Findings:
 
 
 async def _profile(scenario: Scenario, effort: Effort, arguments: list[str]) -> Profile | None:
+    if scenario.run is None:
+        return None
     say(f"{scenario.title}: profile")
-    async with serve(arguments) as server, recording(server.pid) as recorded:
-        await _run(scenario, server, effort)
+    async with serve(arguments) as server, recording(server.pids[0]) as recorded:
+        await _measured(scenario, scenario.run(server, effort))
     return recorded.profile
 
 

@@ -22,7 +22,7 @@ PATIENCE = 60.0
 
 async def catch_up(server: Server, effort: Effort) -> Findings:
     """Run it: fill a channel, talk in it, and have a reader come back again and again meanwhile."""
-    async with People(server.host, server.port) as people:
+    async with People(server.places) as people:
         everyone, channel_id = await gather(people)
         filler, late = await people.sign_in_many(2)
         for person in (filler, late):

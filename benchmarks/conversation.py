@@ -60,8 +60,10 @@ class Conversation:
 
 
 async def gather(people: People) -> tuple[list[Person], int]:
-    """Sign senders and readers in and have them join a channel; gives them and its id."""
-    everyone = await people.sign_in_many(SENDERS + READERS)
+    """Sign senders and readers in, each at another node where there are two, and have them join a channel; gives them
+    and its id.
+    """
+    everyone = await people.sign_in_many(SENDERS, node=0) + await people.sign_in_many(READERS, node=1)
     channel_id = await everyone[0].create_channel("conversation")
     await gather_in(channel_id, everyone[1:])
     return everyone, channel_id
@@ -69,7 +71,7 @@ async def gather(people: People) -> tuple[list[Person], int]:
 
 async def conversation(server: Server, effort: Effort) -> Findings:
     """Run it."""
-    async with People(server.host, server.port) as people:
+    async with People(server.places) as people:
         talk = Conversation(*await gather(people))
         await talk.open()
         await asyncio.sleep(1)

@@ -19,7 +19,7 @@ async def durable(server: Server, effort: Effort) -> Findings:
     """Run it over Post, then over unary Send, with few senders and with many."""
     findings = Findings()
     seconds = effort.seconds(SECONDS)
-    async with People(server.host, server.port) as people:
+    async with People(server.places) as people:
         everyone = await people.sign_in_many(MANY)
         channel_id = await everyone[0].create_channel("durable")
         await gather_in(channel_id, everyone[1:])

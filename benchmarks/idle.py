@@ -20,7 +20,7 @@ REST = 20.0
 async def idle(server: Server, effort: Effort) -> Findings:
     """Run it."""
     crowd = effort.count(PEOPLE)
-    async with People(server.host, server.port) as people:
+    async with People(server.places) as people:
         await subscribe(await people.sign_in_many(FIRST), [Reader() for _ in range(FIRST)], channels=1)
         await asyncio.sleep(1)
         memory = server.memory()

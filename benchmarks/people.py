@@ -83,8 +83,9 @@ class Person:
 class People:
     """Signs people in, and closes all their connections at the end. An async context manager."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._address = host, port
+    def __init__(self, places: Sequence[tuple[str, int]]) -> None:
+        """`places`: where the nodes listen, host and port."""
+        self._places = places
         self._connections = AsyncExitStack()
         self._count = 0
 
@@ -94,17 +95,18 @@ class People:
     async def __aexit__(self, *reason: object) -> None:
         await self._connections.aclose()
 
-    async def sign_in(self) -> Person:
-        """Connect and sign in as a new guest."""
-        connection = await self._connections.enter_async_context(await Connection.open(*self._address))
+    async def sign_in(self, node: int = 0) -> Person:
+        """Connect to a node, by its number, and sign in as a new guest."""
+        address = self._places[node % len(self._places)]
+        connection = await self._connections.enter_async_context(await Connection.open(*address))
         self._count += 1
         request = agent.SignInRequest(guest=agent.GuestCredential(handle=f"guest{self._count}"))
         answer = agent.SignInResponse.FromString(await connection.unary(SIGN_IN, request.SerializeToString()))
         return Person(connection, answer.user.user_id, answer.token)
 
-    async def sign_in_many(self, count: int) -> list[Person]:
-        """Connect and sign in `count` guests, some dozens at once."""
-        return await at_once([self.sign_in] * count, lambda sign_in: sign_in())
+    async def sign_in_many(self, count: int, node: int | None = None) -> list[Person]:
+        """Connect and sign in `count` guests, some dozens at once: at this node, or at all of them in turn."""
+        return await at_once([number if node is None else node for number in range(count)], self.sign_in)
 
 
 async def at_once(items: Sequence[Q], do: Callable[[Q], Awaitable[T]], width: int = _CROWD) -> list[T]:

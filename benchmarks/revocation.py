@@ -22,7 +22,7 @@ async def revocation(server: Server, effort: Effort) -> Findings:
     """Open the streams, end every session at the same moment, and note when each stream ends."""
     findings = Findings()
     crowd = effort.count(STREAMS)
-    async with People(server.host, server.port) as people:
+    async with People(server.places) as people:
         everyone = await people.sign_in_many(crowd)
         readers = [Reader() for _ in everyone]
         await subscribe(everyone, readers, channels=1)

@@ -25,7 +25,7 @@ NOTICED = 0.250
 async def rooms(server: Server, effort: Effort) -> Findings:
     """Offer one rate after the other, open loop, until people notice. One member of each room sends."""
     findings = Findings()
-    async with People(server.host, server.port) as people:
+    async with People(server.places) as people:
         members = await people.sign_in_many(ROOMS * MEMBERS)
         by_room = [members[at : at + MEMBERS] for at in range(0, len(members), MEMBERS)]
         channels = await at_once(list(enumerate(by_room)), lambda room: _furnish(*room))

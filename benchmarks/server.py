@@ -1,4 +1,4 @@
-"""The server's process: started on a fresh directory, watched from outside, stopped."""
+"""The server's processes: started on a fresh directory, watched from outside, stopped."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _START = 30.0
 _STOP = 15.0
-_HOST = "127.0.0.1"
+HOST = "127.0.0.1"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SOURCE = Path(__file__).resolve().parent.parent / "src"
@@ -28,19 +28,23 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is running: where it listens, and what it has used."""
+    """What is measured: its nodes (one, or several that are one cluster), and what works beside them.
 
-    host: str
-    port: int
-    pid: int
+    `places`: where each node listens, host and port; `pids`: its process; `beside`: what else belongs to it, by name,
+    and a function for the seconds of CPU time that it has used.
+    """
+
+    places: tuple[tuple[str, int], ...]
+    pids: tuple[int, ...]
+    beside: Mapping[str, Callable[[], float]] = field(default_factory=dict)
 
     def cpu(self) -> float:
-        """Seconds of CPU time so far, user and system, all threads; resolution 10 ms."""
-        return cpu_seconds(self.pid)
+        """Seconds of CPU time of the nodes so far, user and system, all threads; resolution 10 ms."""
+        return sum(map(cpu_seconds, self.pids))
 
     def memory(self) -> int:
-        """Bytes of resident memory."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+        """Bytes of resident memory of the nodes."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.pids)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -65,42 +69,54 @@ def scratch() -> Path:
 @contextlib.asynccontextmanager
 async def serve(arguments: Sequence[str] = ()) -> AsyncIterator[Server]:
     """Run a server on loopback with a fresh data directory, with more `arguments`. Raises ServerError."""
+    with scratch_directory() as directory:
+        async with node(directory, ["--data", str(directory / "data"), *arguments]) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """A fresh directory on a disk; it goes at the end."""
     directory = Path(tempfile.mkdtemp(prefix="madang-bench-", dir=scratch()))
     try:
-        port = _free_port()
-        command = ["-m", "madang", "serve", "--data", str(directory / "data"), "--listen", f"{_HOST}:{port}"]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_SOURCE), os.environ.get("PYTHONPATH", "")])}
-        log = directory / "log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *command,
-                "--no-classic",
-                "--no-limits",
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                cwd=directory,
-                start_new_session=True,
-            )
-        try:
-            if not await _ready(process, port):
-                raise ServerError(f"the server does not listen, exit code {process.returncode}:\n{_end(log)}")
-            yield Server(_HOST, port, process.pid)
-        except Exception:
-            print(f"the end of the server's log:\n{_end(log)}", file=sys.stderr)
-            raise
-        finally:
-            await _stop(process)
+        yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _free_port() -> int:
+@contextlib.asynccontextmanager
+async def node(directory: Path, arguments: Sequence[str]) -> AsyncIterator[Server]:
+    """Run one node on a free port of loopback; its log is in the directory. Raises ServerError."""
+    port = free_port()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_SOURCE), os.environ.get("PYTHONPATH", "")])}
+    log = directory / f"log-{port}"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "madang", "serve", "--listen", f"{HOST}:{port}", "--no-classic", "--no-limits"),
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            cwd=directory,
+            start_new_session=True,
+        )
+    try:
+        if not await _ready(process, port):
+            raise ServerError(f"the server does not listen, exit code {process.returncode}:\n{_end(log)}")
+        yield Server(((HOST, port),), (process.pid,))
+    except Exception:
+        print(f"the end of the server's log:\n{_end(log)}", file=sys.stderr)
+        raise
+    finally:
+        await _stop(process)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -112,7 +128,7 @@ async def _ready(process: asyncio.subprocess.Process, port: int) -> bool:
         if process.returncode is not None:
             break
         try:
-            _, writer = await asyncio.open_connection(_HOST, port)
+            _, writer = await asyncio.open_connection(HOST, port)
         except OSError:
             await asyncio.sleep(0.05)
         else:

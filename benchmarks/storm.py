@@ -18,10 +18,10 @@ SECONDS = 8.0
 DRAIN = 60.0
 
 
-async def storm(server: Server, effort: Effort, crowd: int, target: Target) -> Findings:
+async def storm(server: Server, effort: Effort, crowd: int, target: Target | None = None) -> Findings:
     """Run it with a `crowd` of readers; `target` is for µs of server CPU per delivered message."""
-    async with People(server.host, server.port) as people:
-        first, *others = await people.sign_in_many(SENDERS)
+    async with People(server.places) as people:
+        first, *others = await people.sign_in_many(SENDERS, node=0)
         crowd_people = await people.sign_in_many(crowd)
         channel_id = await first.create_channel("storm")
         await gather_in(channel_id, [*others, *crowd_people])

@@ -1,7 +1,7 @@
 """Who may call what, written by hand: what the rights walk expects. A method that is not here fails the walk.
 
-`role`: the least role on the server; None: nobody needs a session for it. `scope`: what a bot's token needs; None: not
-for bots. `there`: for methods of a channel, who may do it there.
+`role`: the least role on the server; None: nobody needs a session for it. `scope`: what a bot's token needs, of
+several any one; None: not for bots. `there`: for methods of a channel, who may do it there.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ EXPECTED: dict[str, Expected] = {
     "HeartbeatService/ListPresences": Expected(GUEST, READ),
     "HeartbeatService/WatchPresence": Expected(GUEST, READ),
     "LobbyService/CreateChannel": Expected(GUEST, MANAGE),
-    "LobbyService/GetChannel": Expected(GUEST, READ, {"by id": SEES, "by name": SEES}),
+    "LobbyService/GetChannel": Expected(GUEST, SEND | READ, {"by id": SEES, "by name": SEES}),
     "LobbyService/ListChannels": Expected(GUEST, READ),
     "LobbyService/UpdateChannel": Expected(
         GUEST,

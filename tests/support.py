@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.util import await_only
 
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError
@@ -31,7 +32,7 @@ from madang.services.streams import Streams
 from madang.services.subscription import Subscription, Wanted
 from madang.storage import audit, directory, messages
 from madang.storage.schema import users
-from madang.storage.store import Store, open_store
+from madang.storage.store import SharedDatabase, Store, open_store
 from madang.storage.transaction import Transaction
 from madang.v1 import channel_service_pb2 as pb
 from madang.wire.batches import encode_changes
@@ -65,15 +66,21 @@ async def eventually(condition: Callable[[], object], what: str) -> None:
     assert condition(), what
 
 
+Where = Path | str
+"""A directory, for SQLite; or the address of a PostgreSQL database."""
+
+
 @asynccontextmanager
 async def opened(
-    path: Path,
+    where: Where,
     committed: Callable[[list[Event]], None] = lambda events: None,
     clock: Callable[[], int] | None = None,
     unhurried: Callable[[], bool] = lambda: False,
+    recovered: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Store]:
-    """A store that works, on SQLite, closed in order."""
-    store = await open_store(path, posting.append, committed, clock or Clock(), unhurried)
+    """A store that works, closed in order."""
+    place = where if isinstance(where, Path) else SharedDatabase(where, wait=0)
+    store = await open_store(place, posting.append, committed, clock or Clock(), unhurried, recovered)
     work = asyncio.create_task(store.work())
     try:
         yield store
@@ -87,10 +94,14 @@ async def opened(
 async def held(store: Store) -> AsyncIterator[None]:
     """While this lasts the writer is busy, so that what is asked of it meanwhile is one group."""
     entered, release = threading.Event(), threading.Event()
+    released = asyncio.Event()
 
-    def hold(_: Transaction) -> None:
+    def hold(transaction: Transaction) -> None:
         entered.set()
-        release.wait(PATIENCE)
+        if transaction.locks is None:
+            release.wait(PATIENCE)
+        else:  # it runs in the event loop, which must not be held
+            await_only(released.wait())
 
     holding = asyncio.create_task(store.write(hold))
     try:
@@ -98,6 +109,7 @@ async def held(store: Store) -> AsyncIterator[None]:
         yield
     finally:
         release.set()
+        released.set()
         await holding
 
 
@@ -147,9 +159,9 @@ class Parts:
 
 @asynccontextmanager
 async def parts(
-    path: Path, *, bus: LocalBus | None = None, rest: float = 0.0, entrance: Entrance | None = None
+    where: Where, *, bus: LocalBus | None = None, rest: float = 0.0, entrance: Entrance | None = None
 ) -> AsyncIterator[Parts]:
-    """The services over a store in the directory, put together as a node does it."""
+    """The services over a store, put together as a node does it."""
     bus, clock = bus or LocalBus(), Clock()
 
     def committed(events: list[Event]) -> None:
@@ -161,7 +173,7 @@ async def parts(
                 bus.publish(event)
 
     streams, hub = Streams(bus), Hub(bus, rest)
-    async with opened(path, committed, clock, hub.is_behind) as store:
+    async with opened(where, committed, clock, hub.is_behind) as store:
         hub.use(store)
         front = Front(store, bus, clock, entrance or Entrance(cost=CHEAP))
         yield Parts(

@@ -7,11 +7,14 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from faults.proxy import Proxy
 
 import madang
 from madang.core.models import Scope
+from madang.services.accounts import AccountService
 
 from .conftest import PASSWORD, PATIENCE, Restartable, owner, person, stored_texts, upto
 
@@ -275,3 +278,48 @@ async def test_a_reset_of_the_password(server: Restartable) -> None:
             await madang.reset_password(server.target, made.code, PASSWORD)
         async with madang.connect(server.target, handle="mina", password=OTHER, live=False):
             pass
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_an_answer_to_a_registration_that_is_lost(
+    server: Restartable, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """The account is there, and its owner gets in; with somebody else's handle, and another password, nobody does."""
+    if taken:
+        await (await person(server, "mina")).close()
+    real, cuts = AccountService.register, 0
+    async with Proxy(server.target) as proxy:
+
+        async def cut_off(self: AccountService, *arguments: Any, **options: Any) -> Any:
+            nonlocal cuts
+            cuts += 1
+            try:
+                return await real(self, *arguments, **options)
+            finally:
+                if cuts == 1:
+                    proxy.replace()  # nobody gets this answer
+
+        monkeypatch.setattr(AccountService, "register", cut_off)
+        password = OTHER if taken else PASSWORD
+        registering = madang.register(proxy.target, "mina", password)
+        if taken:
+            with pytest.raises(madang.HandleTaken):
+                await registering
+        else:
+            async with registering as mina:
+                assert mina.me.handle == "mina"
+                assert [user.handle for user in await mina.users()] == ["mina"]
+    assert cuts == 2
+
+
+async def test_a_bot_that_may_send_alone_finds_the_channel_of_a_name(server: Restartable) -> None:
+    async with person(server, "mina") as mina:
+        await mina.create_channel("alarms")
+        bot = await mina.create_bot("beeper")
+        await mina.add_member("alarms", bot)
+        made = await mina.create_bot_token(bot, Scope.SEND)
+        async with madang.connect(server.target, token=made.token, live=False) as beeper:
+            await beeper.send("alarms", "beep")
+            with pytest.raises(madang.ScopeMissing):
+                await beeper.history("alarms")
+        assert await stored_texts(mina, "alarms") == ["beep"]

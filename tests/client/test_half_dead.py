@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import madang
-from madang.client import transport
+from madang.client import wires
 
 from .conftest import PATIENCE, Restartable, texts, upto
 
@@ -61,13 +61,13 @@ async def wire_to(target: str) -> AsyncIterator[tuple[Wire, str]]:
 
 async def test_keepalive_notices_and_everything_goes_on(server: Restartable, monkeypatch: pytest.MonkeyPatch) -> None:
     hasty = {"grpc.keepalive_time_ms": 1000, "grpc.keepalive_timeout_ms": 300, "grpc.http2.ping_timeout_ms": 300}
-    assert hasty.keys() <= dict(transport._OPTIONS).keys()
-    options = {**dict(transport._OPTIONS), **hasty}
+    assert hasty.keys() <= dict(wires._OPTIONS).keys()
+    options = {**dict(wires._OPTIONS), **hasty}
     async with (
         madang.connect(server.target, handle="joon", live=False) as joon,
         wire_to(server.target) as (wire, target),
     ):
-        monkeypatch.setattr(transport, "_OPTIONS", tuple(options.items()))
+        monkeypatch.setattr(wires, "_OPTIONS", tuple(options.items()))
         async with madang.connect(target, handle="mina") as mina:
             await _cut_and_mend(wire, mina, joon)
 

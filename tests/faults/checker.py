@@ -4,7 +4,7 @@ The claims, by the promise of DESIGN.md that each is from:
 
 - *Stored before acknowledged*: an acknowledged message is stored, once, at the sequence of each acknowledgement.
 - *One order*: a channel's sequence begins at 1 and has no hole; what one writer wrote in a channel is in the order in
-  which it wrote.
+  which it wrote. (Not what it gave up at one node, going on at another: the one may come to it later.)
 - *Once*: no message is stored twice, however often it was sent; one that was never acknowledged is stored once or not
   at all.
 - *Nothing skipped*: what a reader has of a channel is every entry of its range, once, in order, as the store has it.
@@ -39,6 +39,8 @@ class Fault(Enum):
     READ_DIFFERS = "a reader has something that the store does not have there"
     RESET = "a reader's position was forgotten"
     PROTOCOL = "the contract does not allow it"
+    NODES_DIFFER = "nodes list different things"
+    SERVER = "a node did what it must not"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,10 @@ def _sends(sends: Sequence[Sent], stored: Stored) -> Iterator[Finding]:
 
 
 def _writers(sends: Sequence[Sent], stored: Stored) -> Iterator[Finding]:
-    """Doubles are told of elsewhere: here the first place counts."""
-    numbers = {(sent.channel_id, sent.author_id, sent.text): (sent.writer, sent.number) for sent in sends}
+    """Doubles are told of elsewhere: here the first place counts. What was given up may be anywhere."""
+    numbers = {
+        (sent.channel_id, sent.author_id, sent.text): (sent.writer, sent.number) for sent in sends if not sent.given_up
+    }
     for channel_id, entries in stored.items():
         latest: dict[str, int] = {}
         told: set[tuple[str, int]] = set()

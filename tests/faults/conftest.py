@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that is yet to be started, and that is gone afterwards."""
     with ServerProcess(tmp_path / "data", tmp_path / "log") as process:
         yield process
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that others may look into, with a short name: PostgreSQL runs as somebody else."""
+    with tempfile.TemporaryDirectory(prefix="madang-faults-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

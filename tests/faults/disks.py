@@ -57,6 +57,26 @@ class SmallDisk:
             return
 
 
+class ShrinkingDisk:
+    """A tmpfs that becomes as small as what is on it: writes fail with ENOSPC, without a byte of ballast."""
+
+    def __init__(self, path: Path, size_mb: int) -> None:
+        self.path = path
+        self._size = size_mb * 1024 * 1024
+
+    def fill(self) -> None:
+        """From now on nothing can be added."""
+        for _ in range(100):  # somebody writes at the same moment
+            stat = os.statvfs(self.path)
+            if _resize(self.path, (stat.f_blocks - stat.f_bfree) * stat.f_frsize):
+                return
+        raise AssertionError("the disk cannot be made small")
+
+    def free(self) -> None:
+        """Now there is space again."""
+        assert _resize(self.path, self._size)
+
+
 class FileLimit:
     """A limit on the size of the files that the process writes: writes fail with EFBIG."""
 
@@ -94,10 +114,25 @@ def small_disk(path: Path) -> Iterator[SmallDisk]:
         _unmount(path)
 
 
-def _mount(path: Path) -> bool:
+@contextmanager
+def shrinking_disk(path: Path, size_mb: int) -> Iterator[ShrinkingDisk]:
+    """A file system of this size over this directory, which is empty. Gone in the end."""
+    assert _mount(path, size_mb)
+    try:
+        yield ShrinkingDisk(path, size_mb)
+    finally:
+        _unmount(path)
+
+
+def _resize(path: Path, size: int) -> bool:
+    line = ["mount", "-o", f"remount,size={size}", str(path)]
+    return subprocess.run(line, capture_output=True).returncode == 0
+
+
+def _mount(path: Path, size_mb: int = SIZE_MB) -> bool:
     if os.geteuid() != 0:
         return False
-    line = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "madang-test", str(path)]
+    line = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "madang-test", str(path)]
     try:
         return subprocess.run(line, capture_output=True).returncode == 0
     except FileNotFoundError:

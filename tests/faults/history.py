@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ class Sent:
     tries: int = 0
     places: list[int] = field(default_factory=list)
     """The sequence of every acknowledgement."""
+    begun: float = 0.0
+    """When it was handed over, on the clock of this process."""
+    given_up: bool = False
+    """Whether its writer went elsewhere without waiting for it: where it was sent to, it may still be stored later."""
 
     @property
     def acknowledged(self) -> bool:
@@ -64,15 +69,24 @@ class History:
     """What the contract rules out, as the clients met it."""
     errors: Counter[str] = field(default_factory=Counter)
     """The errors that the clients met, by code and reason."""
-    _texts: int = 0
+    _sends: dict[str, Sent] = field(default_factory=dict)
+    _entries: dict[Entry, Entry] = field(default_factory=dict)
 
     def send(self, writer: str, author_id: int, channel_id: int, number: int, padding: int = 0) -> Sent:
         """A new message, the writer's `number`th."""
-        self._texts += 1
-        text = f"{writer} {number} of {self._texts} {'x' * padding}".rstrip()
-        sent = Sent(str(uuid.uuid4()), writer, author_id, number, channel_id, text)
+        text = f"{writer} {number} of {len(self.sends) + 1} {'x' * padding}".rstrip()
+        sent = Sent(str(uuid.uuid4()), writer, author_id, number, channel_id, text, begun=time.monotonic())
         self.sends.append(sent)
+        self._sends[text] = sent
         return sent
+
+    def sent(self, text: str) -> Sent | None:
+        """The message with this text."""
+        return self._sends.get(text)
+
+    def same(self, entry: Entry) -> Entry:
+        """An entry that is equal to this one: what all readers have is kept once."""
+        return self._entries.setdefault(entry, entry)
 
     def view(self, reader: str, channel_id: int, after: int) -> View:
         """A new reader of a channel."""

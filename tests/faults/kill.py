@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 
-from .checker import Fault, Verdict
-from .load import Load, under_load
+from .checker import Verdict
+from .load import under_load
 from .process import ServerProcess
+from .totals import Totals, seconds
 
 LONGEST_LOAD = 0.8
 """Seconds of load before a kill, at most."""
@@ -35,37 +35,25 @@ class Outcome:
     seed: int
     rounds: int
     kills: int = 0
-    sent: int = 0
-    acknowledged: int = 0
-    unanswered: int = 0
-    unanswered_stored: int = 0
-    tries: int = 0
-    read: int = 0
-    streams: int = 0
     serving: list[float] = field(default_factory=list)
     """Seconds from each start to SERVING."""
     recovered: list[float] = field(default_factory=list)
     """Seconds from each kill until all clients had gone on."""
-    verdict: Verdict = field(default_factory=lambda: Verdict(()))
-    errors: dict[str, int] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the checker says."""
+        return self.totals.verdict
 
     def table(self) -> str:
         """The outcome, to be read."""
-        count = self.verdict.count
         rows = [
             ("rounds (kills)", f"{self.rounds} ({self.kills})"),
-            ("sent", f"{self.sent}, in {self.tries} tries"),
-            ("acknowledged", f"{self.acknowledged}"),
-            ("given up, of these stored", f"{self.unanswered}, {self.unanswered_stored}"),
-            ("read", f"{self.read}, over {self.streams} streams"),
-            ("lost", f"{count(Fault.LOST, Fault.UNREAD, Fault.RESET)}"),
-            ("doubled", f"{count(Fault.DOUBLED, Fault.READ_TWICE)}"),
-            ("out of order", f"{count(Fault.WRITER_ORDER, Fault.READ_ORDER)}"),
-            ("holes, misplaced, invented", f"{count(Fault.HOLE, Fault.MISPLACED, Fault.INVENTED, Fault.READ_DIFFERS)}"),
-            ("against the contract", f"{count(Fault.PROTOCOL)}"),
-            ("start to SERVING", _seconds(self.serving)),
-            ("kill to all clients going on", _seconds(self.recovered)),
-            ("errors that clients met", ", ".join(f"{name} × {n}" for name, n in sorted(self.errors.items()))),
+            *self.totals.rows(),
+            ("start to SERVING", seconds(self.serving)),
+            ("kill to all clients going on", seconds(self.recovered)),
+            ("errors that clients met", self.totals.errors_text()),
         ]
         width = max(len(name) for name, _ in rows)
         return "\n".join([f"seed {self.seed}", *(f"{name:<{width}}  {value}" for name, value in rows)])
@@ -85,8 +73,7 @@ async def kill_rounds(
             await _kill_and_restart(server, rng, outcome, meanwhile)
             await load.goes_on(1)
             outcome.recovered[-1] = time.monotonic() - outcome.recovered[-1]
-        outcome.verdict = await load.settle()
-        _count(outcome, load)
+        outcome.totals = Totals.of(load, await load.settle())
     return outcome
 
 
@@ -103,24 +90,6 @@ async def _kill_and_restart(
         outcome.kills += 1
     meanwhile(server.data)
     outcome.serving.append(await server.start())
-
-
-def _count(outcome: Outcome, load: Load) -> None:
-    sends = load.history.sends
-    texts = {entry.text for entries in load.stored.values() for entry in entries}
-    unanswered = [sent for sent in sends if not sent.acknowledged]
-    outcome.sent = len(sends)
-    outcome.tries = sum(sent.tries for sent in sends)
-    outcome.acknowledged = load.history.acknowledged
-    outcome.unanswered = len(unanswered)
-    outcome.unanswered_stored = sum(1 for sent in unanswered if sent.text in texts)
-    outcome.read = sum(len(view.entries) for view in load.history.views)
-    outcome.streams = load.streams
-    outcome.errors = dict(load.history.errors)
-
-
-def _seconds(values: Sequence[float]) -> str:
-    return f"median {median(values):.2f} s, longest {max(values):.2f} s" if values else "-"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

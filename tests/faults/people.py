@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,6 +26,14 @@ CALL = 20.0
 LOCAL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 """Every client has a connection of its own, as clients in processes of their own have."""
 
+HURRIED_OPTIONS = (
+    ("grpc.keepalive_time_ms", 6000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.ping_timeout_ms", 2000),
+    ("grpc.min_reconnect_backoff_ms", 3000),
+)
+"""Of a client that has elsewhere to go: a connection that carries nothing is noticed within 8 s."""
+
 
 class Connection:
     """One connection, and the stubs over it."""
@@ -38,10 +47,34 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(target: str) -> AsyncIterator[Connection]:
+async def connect(target: str, options: Sequence[tuple[str, int]] = ()) -> AsyncIterator[Connection]:
     """A connection of its own."""
-    async with grpc.aio.insecure_channel(target, options=LOCAL_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(target, options=(*LOCAL_OPTIONS, *options)) as channel:
         yield Connection(channel)
+
+
+class Route:
+    """Where a client connects: to one server, or to one after the other of those that are as good."""
+
+    def __init__(self, *targets: str) -> None:
+        self._targets = deque(targets)
+        self.has_others = len(targets) > 1
+        """Whether there is elsewhere to go."""
+        self.patience = 5.0 if self.has_others else CALL
+        """Seconds that it waits for an answer."""
+
+    @property
+    def target(self) -> str:
+        """Where it is, or goes next."""
+        return self._targets[0]
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection to where it is."""
+        return connect(self.target, HURRIED_OPTIONS if self.has_others else ())
+
+    def move(self) -> None:
+        """Go on to the next."""
+        self._targets.rotate(-1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class ServerProcess:
         self.log = log
         self.arguments: list[str] = []
         """What else stands on its command line."""
+        self.environment: dict[str, str] = {}
+        """What else is in its environment."""
         self.most_files: int | None = None
         """How many descriptors it may have; None: as many as the system allows."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,7 +99,7 @@ class ServerProcess:
         assert self._process is None, "it runs already"
         line = command(self.data, self.target) + self.arguments
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(line, stdout=log, stderr=log, env=environment())
+            self._process = subprocess.Popen(line, stdout=log, stderr=log, env=environment() | self.environment)
         if self.most_files is not None:  # before it has read its own limit: it takes longer than this to start
             resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.most_files, self.most_files))
 
@@ -105,8 +107,12 @@ class ServerProcess:
         """Start the process, and wait until it serves; how long that took, seconds."""
         begin = time.monotonic()
         self.launch()
-        await eventually(self.serves, f"the server serves; it said:\n{self.output}")
+        await self.serving()
         return time.monotonic() - begin
+
+    async def serving(self) -> None:
+        """Wait until it serves."""
+        await eventually(self.serves, f"the server serves; it said:\n{self.output}")
 
     async def serves(self) -> bool:
         """Whether it answers SERVING when asked for its health. Fails when the process has ended."""
@@ -155,6 +161,16 @@ class ServerProcess:
     def memory(self) -> int:
         """Its resident memory, bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def forget(self) -> None:
+        """Be ready for another start, after it ended by itself."""
+        assert self.has_ended
+        self._process = None
 
     def open_files(self) -> int:
         """How many descriptors it has open."""

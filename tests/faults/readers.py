@@ -13,7 +13,8 @@ from madang.core.positions import Position, Verdict
 from madang.v1 import channel_service_pb2 as pb
 
 from .history import History, View
-from .people import Connection, Person, connect, entry_of, problem_of
+from .people import Connection, Person, Route, entry_of, problem_of
+from .pulse import Pulse
 from .writers import PAUSE
 
 Call: TypeAlias = "grpc.aio.UnaryStreamCall[pb.SubscribeRequest, pb.SubscribeResponse]"
@@ -25,7 +26,7 @@ class Reader:
     def __init__(
         self,
         person: Person,
-        target: str,
+        route: Route,
         channel_ids: Sequence[int],
         history: History,
         rng: random.Random,
@@ -33,10 +34,13 @@ class Reader:
         restless: bool = False,
         rest: float = 0.0,
     ) -> None:
-        """`restless`: leaves and comes back now and then. `rest`: seconds of idling after every response."""
+        """`restless`: leaves and comes back now and then, elsewhere if it can. `rest`: seconds of idling after every
+        response.
+        """
         self.person = person
+        self.route = route
+        self.pulse = Pulse()
         self.streams = 0
-        self._target = target
         self._history = history
         self._rng = rng
         self._restless = restless
@@ -58,11 +62,12 @@ class Reader:
         """Read, through every fault."""
         while True:
             try:
-                async with connect(self._target) as connection:
+                async with self.route.connect() as connection:
                     await self._follow(connection)
             except grpc.aio.AioRpcError as error:
                 self._history.errors[str(problem_of(error))] += 1
                 await asyncio.sleep(PAUSE)
+            self.route.move()
 
     async def _follow(self, connection: Connection) -> None:
         """One stream, to its end: the server's, or ours."""
@@ -109,5 +114,11 @@ class Reader:
                 return False
             if verdict is Verdict.APPLY:
                 view.position = position.sequence
-                view.entries += map(entry_of, batch.messages)
+                self._take(view, batch)
         return True
+
+    def _take(self, view: View, batch: pb.ChannelBatch) -> None:
+        entries = [self._history.same(entry_of(message)) for message in batch.messages]
+        view.entries += entries
+        known = filter(None, (self._history.sent(entry.text) for entry in entries))
+        self.pulse.beat(max((sent.begun for sent in known), default=0.0))

@@ -66,6 +66,14 @@ def test_accepts_two_acknowledgements_of_one_place() -> None:
     assert faults(history, stored) == set()
 
 
+def test_what_was_given_up_may_come_later() -> None:
+    history, stored = five()
+    reorders_a_writer(history, stored)
+    assert faults(history, stored) == {Fault.WRITER_ORDER}
+    history.sends[0].given_up = True
+    assert faults(history, stored) == set()
+
+
 def renumber(entries: list[Entry]) -> list[Entry]:
     """The entries, in sequence without a hole."""
     return [replace(entry, sequence=number) for number, entry in enumerate(entries, 1)]

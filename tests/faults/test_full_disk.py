@@ -14,7 +14,7 @@ import pytest
 from madang.v1 import channel_service_pb2 as pb
 
 from .disks import Disk, FileLimit, can_mount, small_disk
-from .load import under_load
+from .load import Crowd, under_load
 from .people import Connection, Person, Problem, connect, make_channel, problem_in, problem_of, send, sign_in, stored_in
 from .process import ServerProcess, eventually
 from .readers import Call as LiveCall
@@ -108,7 +108,7 @@ async def test_sends_fail_reads_go_on_and_it_recovers(server: ServerProcess, dis
 
 async def test_under_load(server: ServerProcess, disk: Disk, seed: int) -> None:
     await server.start()
-    async with under_load(server.target, seed, kinds=(PostWriter, SendWriter, PostWriter), readers=3) as load:
+    async with under_load(server.target, seed, Crowd((PostWriter, SendWriter, PostWriter), readers=3)) as load:
         await load.goes_on(20)
         disk.fill(server.pid)
         await eventually(lambda: load.history.errors[STORAGE] >= 20, "sends fail")

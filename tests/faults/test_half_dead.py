@@ -14,7 +14,7 @@ from madang.v1 import heartbeat_service_pb2 as pb
 
 from .checker import check
 from .history import History
-from .people import CALL, Connection, Person, connect, make_channel, sign_in, stored_in
+from .people import CALL, Connection, Person, Route, connect, make_channel, sign_in, stored_in
 from .process import eventually
 from .proxy import Proxy
 from .readers import Reader
@@ -40,8 +40,8 @@ async def test_ends_its_streams_and_loses_nothing(tmp_path: Path, seed: int, mon
     ):
         mina, nari = await sign_in(connection, "mina"), await sign_in(connection, "nari")
         channel_id = await make_channel(connection, mina, "kitchen", [nari])
-        reader = Reader(nari, proxy.target, [channel_id], history, rng)
-        writer = SendWriter(mina, server.target, [channel_id], history, rng)
+        reader = Reader(nari, Route(proxy.target), [channel_id], history, rng)
+        writer = SendWriter(mina, Route(server.target), [channel_id], history, rng)
         reading, writing = group.create_task(reader.run()), group.create_task(writer.run())
 
         async def nari_is(status: pb.PresenceStatus.ValueType) -> bool:

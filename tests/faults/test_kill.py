@@ -20,6 +20,6 @@ async def test_nothing_is_lost(server: ServerProcess, seed: int) -> None:
     outcome = await kill_rounds(server, ROUNDS, seed)
     print(outcome.table())
     assert not outcome.verdict.findings, str(outcome.verdict)
-    assert set(outcome.errors) <= BROKEN, "the server answered with errors after a restart"
-    assert outcome.acknowledged > 50 * ROUNDS
+    assert set(outcome.totals.errors) <= BROKEN, "the server answered with errors after a restart"
+    assert outcome.totals.acknowledged > 50 * ROUNDS
     assert "Traceback" not in server.output

@@ -13,7 +13,19 @@ from madang.v1 import channel_service_pb2 as pb
 
 from .checker import check
 from .history import History
-from .people import Connection, Person, all_here, connect, entry_of, make_channel, problem_in, send, sign_in, stored_in
+from .people import (
+    Connection,
+    Person,
+    Route,
+    all_here,
+    connect,
+    entry_of,
+    make_channel,
+    problem_in,
+    send,
+    sign_in,
+    stored_in,
+)
 from .process import ServerProcess, eventually
 from .raw import LARGEST_WINDOW, SUBSCRIBE, greeting, open_socket, request
 from .readers import Call, Reader
@@ -84,7 +96,7 @@ async def test_costs_nobody_anything(server: ServerProcess) -> None:
         channel_id = await make_channel(writing, mina, "kitchen", [nari, *silent])
         post = writing.messages.Post(metadata=mina.metadata)
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        readers = [Reader(nari, server.target, [channel_id], history, random.Random(n)) for n in range(2)]
+        readers = [Reader(nari, Route(server.target), [channel_id], history, random.Random(n)) for n in range(2)]
         reading = [group.create_task(reader.run()) for reader in readers]
         await post_many(post, channel_id, MESSAGES // 4)  # until the caches that do not grow with readers are warm
         stalled = [await subscribe(connection, nari, channel_id) for connection in connections[1:]]

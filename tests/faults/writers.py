@@ -14,7 +14,8 @@ import grpc
 from madang.v1 import channel_service_pb2 as pb
 
 from .history import History, Sent
-from .people import CALL, Connection, Person, Problem, connect, problem_in, problem_of
+from .people import Connection, Person, Problem, Route, problem_in, problem_of
+from .pulse import Pulse
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.PostRequest, pb.PostResponse]"
 
@@ -40,15 +41,19 @@ class Writer(ABC):
     def __init__(
         self,
         person: Person,
-        target: str,
+        route: Route,
         channel_ids: Sequence[int],
         history: History,
         rng: random.Random,
         *,
         abandons: float = 0.0,
+        pace: float = 0.0,
     ) -> None:
+        """`pace`: how many messages a second it writes at most; 0: as many as it can."""
         self.person = person
-        self._target = target
+        self.route = route
+        self.pulse = Pulse()
+        self._pace = pace
         self._channel_ids = channel_ids
         self._history = history
         self._rng = rng
@@ -67,7 +72,7 @@ class Writer(ABC):
         """Write, through every fault, until `stop` was called and every message is settled."""
         while not (self._stopping and not self._unsettled and not self._repeats):
             try:
-                async with connect(self._target) as connection:
+                async with self.route.connect() as connection:
                     await self._talk(connection)
             except grpc.aio.AioRpcError as error:
                 await self._failed(problem_of(error))
@@ -79,13 +84,19 @@ class Writer(ABC):
         """Write over one connection, until it breaks or nothing is left to do."""
 
     async def _failed(self, problem: Problem) -> None:
-        """Wait a moment; decide what to repeat, and what to give up."""
+        """Wait a moment; decide what to repeat, and what to give up; go elsewhere."""
         self._history.errors[str(problem)] += 1
         for request_id in list(self._unsettled):
             if self._rng.random() < self._abandons:
-                del self._unsettled[request_id]
+                self._unsettled.pop(request_id).given_up = self.route.has_others
+        self.route.move()
         self._repeats = self._latest[-3:]
         await asyncio.sleep(PAUSE)
+
+    async def _rest(self, sends: int) -> None:
+        """Keep the pace, after so many messages."""
+        if self._pace:
+            await asyncio.sleep(self._rng.uniform(0.5, 1.5) * sends / self._pace)
 
     def _next(self) -> Sent:
         self._number += 1
@@ -99,6 +110,7 @@ class Writer(ABC):
         if channel_id != sent.channel_id:
             self._history.protocol.append(f"{sent.text!r} for {sent.channel_id} was stored in {channel_id}")
         sent.places.append(sequence)
+        self.pulse.beat(sent.begun)
         self._unsettled.pop(sent.request_id, None)
         if sent in self._repeats:
             self._repeats.remove(sent)
@@ -111,10 +123,13 @@ class SendWriter(Writer):
     async def _talk(self, connection: Connection) -> None:
         while self._repeats or self._unsettled or not self._stopping:
             sent = next(iter((*self._repeats, *self._unsettled.values())), None) or self._next()
-            response = await connection.messages.Send(_request(sent), metadata=self.person.metadata, timeout=CALL)
+            response = await connection.messages.Send(
+                _request(sent), metadata=self.person.metadata, timeout=self.route.patience
+            )
             self._stored(sent, response.message.channel_id, response.message.sequence)
             if response.message.text != sent.text:
                 self._history.protocol.append(f"{sent.text!r} was answered with {response.message.text!r}")
+            await self._rest(1)
 
 
 class PostWriter(Writer):
@@ -134,6 +149,9 @@ class PostWriter(Writer):
                 sends = [self._next() for _ in range(self._rng.randint(1, self.longest))]
                 waiting += sends
                 await _write(call, sends)
+                await self._rest(len(sends))
+                if self._pace and self._rng.random() < 0.5:
+                    break
             if waiting:
                 await self._read(call, waiting)
         await call.done_writing()

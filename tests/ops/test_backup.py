@@ -305,6 +305,14 @@ def test_messages_that_were_changed_are_not_missing(data: Path, tmp_path: Path) 
     check(tmp_path / "backup")
 
 
+def test_a_backup_leaves_nothing_beside_what_it_reads(data: Path, tmp_path: Path) -> None:
+    before = names(data)
+    backup(data, tmp_path / "backup")
+    assert names(data) == before
+    check(tmp_path / "backup")
+    assert names(tmp_path / "backup") == ["madang.db", "manifest.json"]
+
+
 def test_over_live_data(data: Path, tmp_path: Path) -> None:
     backup(data, tmp_path / "backup")
     (tmp_path / "live").mkdir()
@@ -345,3 +353,16 @@ def test_on_the_way_it_was_never_whole(data: Path, tmp_path: Path) -> None:
     shutil.move(tmp_path / "backup" / "madang.db", tmp_path / ".backup.partial-1")
     with pytest.raises(BackupError):
         check(tmp_path / ".backup.partial-1")
+
+
+async def test_of_data_in_a_database(tmp_path: Path, database: str) -> None:
+    """PostgreSQL's own tools make the copies; what would be copied here is not what the server has."""
+    config = tmp_path / "madang.toml"
+    config.write_text(f'database = "{database}"\n')
+    for command in ("backup", "restore"):
+        ended = await madang(command, tmp_path / "there", "--data", tmp_path / "data", "--config", config)
+        assert ended.code == 1
+        told = f"madang: this server's data is in PostgreSQL ({config}): back it up with pg_dump"
+        assert ended.err.startswith(told)
+        assert database not in ended.err
+    assert not (tmp_path / "there").exists()

@@ -16,7 +16,7 @@ import pytest
 from madang.core.budget import Allowance, Rate
 from madang.core.limits import Limits
 from madang.core.models import Registration
-from madang.node import config, show, table
+from madang.node import config, kinds, show, table
 from madang.node.config import load
 from madang.node.kinds import NETWORKS, SWITCH, Kind
 from madang.node.settings import Address, PortRange, SettingError, Settings
@@ -250,18 +250,78 @@ def test_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """None of today's settings is one; the first will be a database's address with a password."""
+    """A setting that is one as a whole; none of today's is."""
     hidden = dataclasses.replace(BY_NAME["log_format"], secret=True)
     monkeypatch.setitem(table.BY_NAME, "log_format", hidden)
     values = load({"log_format": "json"}, {})
     for text in (show.as_text(values), show.as_json(values)):
-        assert table.MASK in text
+        assert kinds.MASK in text
         assert not re.search(r"log_format.*\bjson\b", text.replace("--log-format", ""))
     path = tmp_path / "settings.toml"
     path.write_text('log_format = "hunter2"')
     with pytest.raises(SettingError, match="log_format: the value cannot be used") as caught:
         load({}, {}, str(path))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "shown"),
+    [
+        ("database", "postgresql://me:hunter2@db:5/chat", "postgresql://me:(secret)@db:5/chat"),
+        ("database", "postgresql://me@db/chat", "postgresql://me@db/chat"),
+        ("database", "postgres:///chat?host=/run", "postgres:///chat?host=/run"),
+        (
+            "database",
+            "postgresql://db/chat?user=me&password=hunter2&x=y",
+            "postgresql://db/chat?user=me&password=(secret)&x=y",
+        ),
+        ("database", "postgresql://me:hun@ter2@db/chat", "postgresql://me:(secret)@db/chat"),
+        ("database", "postgresql://me:hun,hunter2@db/chat", "postgresql://me:(secret)@db/chat"),
+        ("bus", "nats://me:hunter2@a:1,tls://b:2", "nats://me:(secret)@a:1,tls://b:2"),
+        ("bus", "nats://hunter2token@a:1", "nats://(secret)@a:1"),
+    ],
+)
+def test_of_a_url_only_the_password_is_masked(name: str, url: str, shown: str) -> None:
+    values = load({name: url}, {})
+    assert json.loads(show.as_json(values))["settings"][name]["value"] == shown
+    assert shown in show.as_text(values)
+    assert "hunter2" not in show.as_text(values) + show.as_json(values)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"bus": "nats://b"}, "several nodes need one PostgreSQL"),
+        ({"services": "agent"}, "over a bus"),
+        ({"services": "agent", "database": "postgresql://d/c"}, "over a bus"),
+        ({"bus_cert": "f"}, "belong together"),
+        ({"bus_ca": "f"}, "are for a bus"),
+        ({"cluster": "a b"}, "a cluster's name"),
+        ({"cluster": "a.b"}, "a cluster's name"),
+        ({"database_connections": "1"}, "at least 2"),
+        ({"handover": "-1"}, "must not be negative"),
+        ({"advertise": "0.0.0.0:1"}, "one that they can reach"),
+        ({"bus": "nats://b", "database": "postgresql://d/c", "listen": "0.0.0.0:1", "insecure": True}, "anywhere"),
+        (
+            {"bus": "nats://b", "database": "postgresql://d/c", "services": "agent", "lobby": "localhost:1"},
+            "does not serve it",
+        ),
+    ],
+)
+def test_what_does_not_fit_together(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        load(given, {}).settings()
+
+
+def test_what_is_listened_on() -> None:
+    cluster = {"bus": ("nats://b",), "database": "postgresql://d/c"}
+    one, two = Address("localhost", 1), Address("localhost", 2)
+    apart = Settings(services=("lobby", "channel"), listen=Address("192.0.2.1", 1), lobby=one, channel=two, **cluster)  # type: ignore[arg-type]
+    assert apart.addresses == [one, two]
+    assert apart.is_loopback, "the address that nobody listens on does not count"
+    partly = Settings(services=("lobby", "channel"), listen=one, lobby=two, **cluster)  # type: ignore[arg-type]
+    assert partly.addresses == [one, two]
+    Settings(listen=Address("0.0.0.0", 1), advertise=Address("192.0.2.1", 1), insecure=True, **cluster)  # type: ignore[arg-type]
 
 
 def test_the_page_is_current() -> None:

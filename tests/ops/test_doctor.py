@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from certs import Authority, expired, now, self_signed
 from faults.process import ServerProcess, eventually, free_port
+from parts.postgres import Databases, execute
 
 from madang.ops import doctor, listening
 
@@ -212,3 +214,24 @@ async def test_of_a_running_server(server: ServerProcess, tmp_path: Path, tls: b
         other = Authority(tmp_path / "ca").issue("chat.example.org", "chat.example.org")
         ended = await madang("doctor", *line[:4], "--tls-cert", other.cert, "--tls-key", other.key)
         assert "WARN port" in ended.out
+
+
+def test_data_in_a_database(databases: Databases, tmp_path: Path, examined: Run) -> None:
+    there = asyncio.run(databases.new())
+    code, findings = examined("--data", tmp_path, "--database", there)
+    assert (code, ill(findings)) == (0, {})
+    assert "is empty; the server makes its tables" in findings["database"]["text"]
+    asyncio.run(execute(there, "CREATE TABLE recipes (name text)"))
+    code, findings = examined("--data", tmp_path, "--database", there)
+    assert code == 1
+    assert "tables of another program (recipes)" in findings["database"]["text"]
+    code, findings = examined("--data", tmp_path, "--database", databases.url("nowhere"))
+    assert code == 1
+    assert 'database "nowhere" does not exist' in findings["database"]["text"]
+
+
+def test_it_leaves_nothing_beside_what_it_reads(data: Path, examined: Run) -> None:
+    before = sorted(path.name for path in data.iterdir())
+    code, _ = examined("--data", data)
+    assert code == 0
+    assert sorted(path.name for path in data.iterdir()) == before

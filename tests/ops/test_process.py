@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,6 +86,11 @@ async def test_starts_that_are_refused(server: ServerProcess, pair: Files, tmp_p
         assert (ended.code, ended.out) == (code, "")
         assert ended.err.count("\n") == 1
         assert told in ended.err
+    assert not server.data.exists()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = await madang("serve", "--data", server.data, "--listen", where)
+    assert (ended.code, ended.err) == (1, f"madang: cannot listen on {where}: the address is in use\n")
     assert not server.data.exists()
 
 
@@ -191,3 +197,21 @@ def test_what_a_library_might_say() -> None:
         assert token not in text
         assert "ValueError" in text
     assert "\n" not in JsonFormatter().format(record)
+
+
+async def test_two_servers_over_one_database(server: ServerProcess, tmp_path: Path, database: str) -> None:
+    """What one has stored the other gives out, as if it were its own; so do both when one was killed."""
+    with ServerProcess(tmp_path / "second", tmp_path / "second.log") as second:
+        await asyncio.gather(*(start(each, "--database", database) for each in (server, second)))
+        async with sdk.connect(server.target, handle="mina", live=False) as mina:
+            token = mina.token
+            await mina.send("lobby", "hello from the first")
+        server.kill()
+        async with sdk.connect(second.target, token=token, live=False) as mina:
+            await mina.send("lobby", "hello from the second")
+        await server.start()
+        async with sdk.connect(server.target, token=token, live=False) as mina:
+            texts = [message.text for message in await mina.history("lobby")]
+        assert sorted(texts) == ["hello from the first", "hello from the second"]
+        assert not (server.data / "madang.db").exists()
+        assert database not in server.output + second.output

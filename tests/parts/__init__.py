@@ -1,1 +1,1 @@
-"""The real servers that tests start beside ours: PostgreSQL and NATS, from the wheels that ship their programs."""
+"""Real parts for the tests to stand on."""

@@ -34,6 +34,12 @@ class Nats:
         """Where clients connect."""
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None, "the server runs"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and return when it takes connections."""
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,7 @@ NOBODY = [999], [0, -1]
 REASON = ["", "r" * 256, "한" * 256], ["r" * 257]
 
 LIMITS = [
+    Limit("GetServer", "avoid", {}, ([[], ["a:1"] * 32], [["a:1"] * 33])),
     Limit("SignIn", "credential", {}, ([{"guest": {}}], [{}])),
     Limit("SignIn", "device", {"guest": {}}, (["", "d" * 64, "한" * 64], ["d" * 65, "한" * 65])),
     Limit("SignIn", "guest.handle", {}, (["h" * 32, "한" * 32], ["h" * 33, "한" * 33])),

@@ -104,7 +104,7 @@ async def test_a_large_commit_reaches_a_client_with_the_usual_limits(
     async with held(server._node._store):
         for post in posts:
             await post.write(sends=[item(shared, LARGE) for _ in range(160)])
-        await eventually(lambda: len(server._node._store._writer._queue) == len(posts), "all of it waits")
+        await eventually(lambda: len(server._node._store.writer._queue) == len(posts), "all of it waits")
     last = max([(await post.read()).results[-1].stored.sequence for post in posts])
     await live.reaches(shared, last)
     assert live.reader.sequences(shared) == list(range(3, last + 1))

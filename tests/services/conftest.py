@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PATIENCE, Parts, parts
+from support import PATIENCE, Parts, Where, parts
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncIterator[Parts]:
+async def own(where: Where) -> AsyncIterator[Parts]:
     """All services of a node."""
-    async with parts(tmp_path) as made:
+    async with parts(where) as made:
         yield made
 
 

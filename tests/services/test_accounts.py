@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import CHEAP, Parts, held, names, parts, refused
+from support import CHEAP, Parts, Where, held, names, parts, refused
 
 from madang.core.errors import (
     AccountBanned,
@@ -39,9 +39,9 @@ DAY = 24 * 3600
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Parts]:
+async def opened(where: Where) -> AsyncIterator[Parts]:
     """A server on which anyone may register."""
-    async with parts(tmp_path / "open", entrance=Entrance(Registration.OPEN, cost=CHEAP)) as made:
+    async with parts(where, entrance=Entrance(Registration.OPEN, cost=CHEAP)) as made:
         yield made
 
 
@@ -76,8 +76,8 @@ async def test_each_start_makes_the_earlier_first_invites_worthless(own: Parts) 
         await own.front.accounts.register("mina", PASSWORD, second)
 
 
-async def test_the_first_owner_gets_in_where_registration_is_closed_and_nobody_else(tmp_path: Path) -> None:
-    async with parts(tmp_path, entrance=Entrance(Registration.CLOSED, cost=CHEAP)) as own:
+async def test_the_first_owner_gets_in_where_registration_is_closed_and_nobody_else(where: Where) -> None:
+    async with parts(where, entrance=Entrance(Registration.CLOSED, cost=CHEAP)) as own:
         hana = await owner(own)
         for role in (ServerRole.MEMBER, ServerRole.OWNER):
             code, _ = await own.front.admin.create_invite(acts(hana), role, 1, 0, "")
@@ -87,9 +87,12 @@ async def test_the_first_owner_gets_in_where_registration_is_closed_and_nobody_e
             await own.front.accounts.register("mina", PASSWORD, "")
 
 
-async def test_an_invite_is_needed_unless_the_server_is_open(own: Parts, opened: Parts) -> None:
+async def test_an_invite_is_needed(own: Parts) -> None:
     with refused(RegistrationClosed, needs="an invite"):
         await own.front.accounts.register("mina", PASSWORD, "")
+
+
+async def test_an_invite_is_not_needed_where_the_server_is_open(opened: Parts) -> None:
     mina = await opened.front.accounts.register("mina", PASSWORD, "")
     assert mina.user.role is ServerRole.MEMBER
     with refused(CodeInvalid):
@@ -239,11 +242,11 @@ async def test_passwords_and_codes_are_nowhere_in_the_store(tmp_path: Path) -> N
         assert secret.encode() not in kept
 
 
-async def test_a_new_cost_is_paid_at_the_next_sign_in(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_a_new_cost_is_paid_at_the_next_sign_in(where: Where) -> None:
+    async with parts(where) as own:
         await owner(own)
     dearer = Entrance(cost=Cost(2, 16, 1))
-    async with parts(tmp_path, entrance=dearer) as own:
+    async with parts(where, entrance=dearer) as own:
         for _ in range(2):
             await own.agent.sign_in_password("hana", PASSWORD, "", "")
             found = await own.store.read(accounts.credential_by_handle, "hana")
@@ -328,10 +331,10 @@ async def test_the_profile(own: Parts) -> None:
     assert "lunch" not in str(changes)
 
 
-async def test_guests_stay_out_when_they_are_switched_off(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_guests_stay_out_when_they_are_switched_off(where: Where) -> None:
+    async with parts(where) as own:
         guest = await own.agent.sign_in_guest("mina", "")
-    async with parts(tmp_path, entrance=Entrance(guests=False, cost=CHEAP)) as own:
+    async with parts(where, entrance=Entrance(guests=False, cost=CHEAP)) as own:
         with refused(GuestsNotAllowed):
             await own.agent.sign_in_guest("nari", "")
         with refused(GuestsNotAllowed):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Live, Parts, names, parts, refused, subscribed
+from support import Live, Parts, Where, names, parts, refused, subscribed
 
 from madang.core.errors import CredentialsWrong, HandleTaken, InvalidField, SessionExpired, SessionRevoked, UserNotFound
 from madang.core.events import MembershipChanged, SessionEnded, UserChanged
@@ -176,8 +176,8 @@ def live_from(channel_id: int) -> Any:
     return Wanted({channel_id: 0}, frozenset({channel_id}))
 
 
-async def test_an_erasure_that_was_cut_off_goes_on_at_the_next_start(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_an_erasure_that_was_cut_off_goes_on_at_the_next_start(where: Where) -> None:
+    async with parts(where) as own:
         hana = await owner(own)
         mina = await person(own, hana, "mina")
         await own.say(mina.user.user_id, LOBBY_ID, "secret")
@@ -191,7 +191,7 @@ async def test_an_erasure_that_was_cut_off_goes_on_at_the_next_start(tmp_path: P
             await own.front.deletion.delete_me(acts(mina), PASSWORD, True)
         own.front.deletion._erase = erasing  # type: ignore[method-assign]
         assert (await own.store.read(messages.get, LOBBY_ID, 1)).text == "secret"  # type: ignore[union-attr]
-    async with parts(tmp_path) as own:
+    async with parts(where) as own:
         for _ in range(2):
             await own.front.deletion.go_on()
         assert (await own.store.read(messages.get, LOBBY_ID, 1)).text == ""  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support import Parts, eventually, names, parts, refused
+from support import Parts, Where, eventually, names, parts, refused
 
 from madang.core.errors import (
     HandleTaken,
@@ -84,18 +84,18 @@ async def test_tokens_that_are_nobodys(own: Parts, token: str) -> None:
         await own.agent.authenticate(token)
 
 
-async def test_a_session_goes_on_after_a_restart(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_a_session_goes_on_after_a_restart(where: Where) -> None:
+    async with parts(where) as own:
         mina = await own.agent.sign_in_guest("mina", "")
-    async with parts(tmp_path) as own:
+    async with parts(where) as own:
         assert own.agent.known(mina.token) is None
         again = await own.agent.sign_in_token(mina.token)
         assert (again.user, again.session, again.token) == (mina.user, mina.session, "")
         assert own.agent.known(mina.token) == mina.session
 
 
-async def test_signing_out_ends_the_session_at_once_and_for_good(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_signing_out_ends_the_session_at_once_and_for_good(where: Where) -> None:
+    async with parts(where) as own:
         ended: list[SessionEnded] = []
         own.bus.subscribe(SessionEnded, ended.append)
         mina, other = [await own.agent.sign_in_guest("mina", "") for _ in range(2)]
@@ -106,18 +106,18 @@ async def test_signing_out_ends_the_session_at_once_and_for_good(tmp_path: Path)
         with refused(SessionRevoked):
             await own.agent.authenticate(mina.token)
         assert await own.agent.authenticate(other.token) == other.session
-    async with parts(tmp_path) as own:
+    async with parts(where) as own:
         with refused(SessionRevoked):
             await own.agent.sign_in_token(mina.token)
 
 
 async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a restart: the answer to who has the token is from before the session's end, and comes after it."""
-    async with parts(tmp_path) as own:
+    async with parts(where) as own:
         mina = await own.agent.sign_in_guest("mina", "")
-    async with parts(tmp_path) as own:
+    async with parts(where) as own:
         slow = SlowStore(own, monkeypatch)
         slow.hold(stored.by_digest)
         looking = [asyncio.create_task(own.agent.authenticate(mina.token)) for _ in range(2)]
@@ -146,14 +146,14 @@ async def test_a_session_ends_thirty_days_after_its_last_use(own: Parts) -> None
         await own.agent.authenticate(mina.token)
 
 
-async def test_the_use_of_a_session_is_remembered_over_a_restart(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_the_use_of_a_session_is_remembered_over_a_restart(where: Where) -> None:
+    async with parts(where) as own:
         mina = await own.agent.sign_in_guest("mina", "")
         own.clock.pass_seconds(20 * DAY)
         assert own.agent.known(mina.token) is not None
         await own.agent.save_use()
         later = own.clock.now + 20 * DAY * 1_000_000
-    async with parts(tmp_path) as own:
+    async with parts(where) as own:
         own.clock.now = later
         await own.agent.authenticate(mina.token)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support import Parts, opened, parts, refused
+from support import Parts, Where, opened, parts, refused
 
 from madang.core.errors import LimitReached
 from madang.core.limits import Limits
@@ -38,8 +37,8 @@ async def people(own: Parts, count: int) -> list[Actor]:
     return await own.people(*[ServerRole.MEMBER] * count)
 
 
-async def test_channels_and_members(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_channels_and_members(where: Where) -> None:
+    async with parts(where) as own:
         lobby = LobbyService(own.store, own.clock, FEW)
         mina, *others = await people(own, 6)
         rooms = [(await lobby.create(mina, name, "", None)).channel_id for name in ("one", "two")]
@@ -60,8 +59,8 @@ async def test_channels_and_members(tmp_path: Path) -> None:
         assert (await lobby.join(others[kinds.index(LimitReached)], rooms[0]))[0].channel_id == rooms[0]
 
 
-async def test_who_is_brought_in(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_who_is_brought_in(where: Where) -> None:
+    async with parts(where) as own:
         lobby = LobbyService(own.store, own.clock, FEW)
         mina, *others = await people(own, 4)
         room = (await lobby.create(mina, "one", "", None)).channel_id
@@ -76,8 +75,8 @@ async def test_who_is_brought_in(tmp_path: Path) -> None:
             await lobby.open_direct(others[1], [mina.user_id])
 
 
-async def test_one_more_session_ends_the_one_that_was_not_used_for_longest(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+async def test_one_more_session_ends_the_one_that_was_not_used_for_longest(where: Where) -> None:
+    async with opened(where) as store:
         for used_at in (5, 3, 4):
             await store.write(partial(_session, used_at=used_at))
         assert await store.write(bounds.sessions_to_end, Limits(sessions_per_user=4), 7) == []
@@ -86,8 +85,8 @@ async def test_one_more_session_ends_the_one_that_was_not_used_for_longest(tmp_p
         assert await store.write(bounds.sessions_to_end, None, 7) == []
 
 
-async def test_a_repeated_creation_is_no_new_one(tmp_path: Path) -> None:
-    async with parts(tmp_path) as own:
+async def test_a_repeated_creation_is_no_new_one(where: Where) -> None:
+    async with parts(where) as own:
         lobby = LobbyService(own.store, own.clock, FEW)
         (mina,) = await people(own, 1)
         first = await lobby.create(mina, "one", "", bytes(16))
@@ -141,9 +140,9 @@ def _direct_with(transaction: Transaction, limits: Limits | None, user_id: int) 
         (_direct, _direct_with, [{"joined_at": None}, {"user_id": 8}]),
     ],
 )
-async def test_what_counts(tmp_path: Path, make: Make, require: Require, gone: list[dict[str, int | None]]) -> None:
+async def test_what_counts(where: Where, make: Make, require: Require, gone: list[dict[str, int | None]]) -> None:
     """What is used up, revoked, expired, deleted or somebody else's does not."""
-    async with opened(tmp_path) as store:
+    async with opened(where) as store:
         for values in gone:
             await store.write(partial(make, **values))
         await store.write(require, FEW, 7)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
-from support import Parts, actor, parts, refused, subscribed
+from support import Parts, Where, actor, parts, refused, subscribed
 
 from madang.core.errors import ChannelNotFound, NotAMember, ServerDraining, StorageUnavailable
 from madang.core.models import LOBBY_ID
@@ -167,9 +166,9 @@ async def test_the_last_reader_takes_the_ring_with_it(own: Parts) -> None:
     assert own.hub.rings == {}
 
 
-async def test_a_crowd_that_is_paced_gets_everything(tmp_path: Path) -> None:
+async def test_a_crowd_that_is_paced_gets_everything(where: Where) -> None:
     """With rests between the turns, what gathers leaves as fewer and larger batches; nothing is lost by it."""
-    async with parts(tmp_path, rest=0.002) as own:
+    async with parts(where, rest=0.002) as own:
         kitchen = await own.room(MINA, HANA)
         async with subscribed(own, MINA) as mina, subscribed(own, HANA) as hana:
             for number in range(50):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from support import refused
 
 from madang.bus.local import LocalBus
 from madang.core.errors import MadangError, ServerDraining, SessionRevoked
 from madang.core.events import SessionEnded
-from madang.services.streams import Streams
+from madang.services.streams import End, Streams, due_by
 
 
 @pytest.fixture
@@ -67,6 +69,32 @@ def test_draining_ends_every_stream_and_refuses_new_ones(streams: Streams) -> No
         assert [error.retry_after for error in ended] == [2, 2]
         with refused(ServerDraining, retry_after=2), streams.open(9, ended.append):
             pytest.fail("a new stream was taken")
+
+
+def test_streams_go_evenly() -> None:
+    assert [due_by(200, elapsed, 4.0) for elapsed in (0, 0.02, 1, 2, 3.999, 4, 5)] == [0, 1, 50, 100, 199, 200, 200]
+    assert (due_by(0, 0, 4.0), due_by(7, 0, 0.0)) == (0, 7)
+
+
+async def test_a_hand_over_ends_every_stream_and_refuses_new_ones(streams: Streams) -> None:
+    """One that has ended by itself meanwhile is left alone."""
+    ended: list[tuple[int, str]] = []
+
+    def end(number: int) -> End:
+        return lambda error: ended.append((number, error.reason))
+
+    opened = [streams.open(number % 7, end(number)) for number in range(20)]
+    for one in opened:
+        one.__enter__()
+    assert streams.count == 20
+    handing = asyncio.create_task(streams.hand_over(ServerDraining(retry_after=0), 0.1))
+    await asyncio.sleep(0)
+    opened[3].__exit__(None, None, None)
+    with refused(ServerDraining, retry_after=0), streams.open(9, end(99)):
+        pytest.fail("a new stream was taken")
+    await handing
+    assert sorted(ended) == [(number, "SERVER_DRAINING") for number in range(20) if number != 3]
+    assert [number for number, _ in ended] != sorted(number for number, _ in ended), "in an order of chance"
 
 
 def test_what_is_raised_within_a_stream_goes_its_way(bus: LocalBus, streams: Streams) -> None:

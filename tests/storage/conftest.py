@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support import Clock, opened
+from support import Clock, Where, opened
 
 from madang.core.events import Event
 from madang.storage import directory, memberships
@@ -30,14 +30,13 @@ def groups() -> list[list[Event]]:
     return []
 
 
-@pytest.fixture(params=["sqlite"])
-def open_again(request: pytest.FixtureRequest, tmp_path: Path, groups: list[list[Event]], clock: Clock) -> Open:
+@pytest.fixture
+def open_again(where: Where, groups: list[list[Event]], clock: Clock) -> Open:
     """Opens the test's store, as often as it is closed."""
-    assert request.param == "sqlite"
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Store]:
-        async with opened(tmp_path / "data", groups.append, clock) as made:
+        async with opened(where, groups.append, clock) as made:
             yield made
 
     return opening
@@ -64,3 +63,10 @@ def room(store: Store) -> Room:
         return await store.write(make, name, members)
 
     return ask
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path, groups: list[list[Event]], clock: Clock) -> AsyncIterator[Store]:
+    """A store for what concerns SQLite alone."""
+    async with opened(tmp_path / "data", groups.append, clock) as made:
+        yield made

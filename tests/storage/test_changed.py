@@ -14,7 +14,9 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import draft, opened
+from parts.postgres import execute
+from sqlalchemy.util import await_only
+from support import Where, draft, opened
 
 from madang.core.models import LOBBY_ID, Changes
 from madang.storage import messages
@@ -128,17 +130,21 @@ async def test_an_edit_is_seen_as_it_is_now_and_only_at_its_new_place(store: Sto
     assert page.through == 4
 
 
-async def test_what_changes_between_the_two_reads_belongs_to_the_next_range(store: Store, tmp_path: Path) -> None:
+async def test_what_changes_between_the_two_reads_belongs_to_the_next_range(store: Store, where: Where) -> None:
     """The head is read first. A message that is edited right then lies beyond the range, and is in the next one."""
     await fill(store, [1, 1, 1])
-    file = tmp_path / "data" / FILE_NAME
+    both = (
+        "UPDATE messages SET version = 4 WHERE channel_id = 1 AND sequence = 2",
+        "UPDATE channels SET sequence = 4 WHERE channel_id = 1",
+    )
 
     def edit_now() -> None:
-        with closing(sqlite3.connect(file, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            other.execute("UPDATE messages SET version = 4 WHERE channel_id = 1 AND sequence = 2")
-            other.execute("UPDATE channels SET sequence = 4 WHERE channel_id = 1")
-            other.execute("COMMIT")
+        if isinstance(where, str):
+            await_only(execute(where, "; ".join(both)))  # as one transaction
+            return
+        with closing(sqlite3.connect(where / FILE_NAME, isolation_level=None)) as other:
+            for statement in ("BEGIN IMMEDIATE", *both, "COMMIT"):
+                other.execute(statement)
 
     def race(connection: sa.Connection) -> Changes:
         @sa.event.listens_for(connection, "after_cursor_execute", once=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from support import archive
+from support import Clock, archive
 
 from madang.core.models import LOBBY_ID, Member, UserKind
-from madang.storage import accounts, directory, memberships
+from madang.storage import accounts, directory, memberships, server_bans
 from madang.storage.errors import NotUnique
 from madang.storage.store import Store
 from madang.storage.transaction import Transaction
@@ -132,3 +132,29 @@ async def test_channels_page_by_page_with_the_callers_place(store: Store, room: 
     assert await page(1, 0, True, True) == [(LOBBY_ID, True), (kitchen, True)]
     assert await page(2, kitchen, False, True) == [(hall, True)]
     assert await page(9, 0, True, True) == [(LOBBY_ID, True)]
+
+
+async def test_who_is_shut_out(store: Store, room: Room, clock: Clock) -> None:
+    """The question of every commit says whether to ask further: for the banned, their bots, and the deleted."""
+    mina, joon, sora = [
+        (await store.write(accounts.add_user, name, UserKind.PERSON)).user_id for name in ("a", "b", "c")
+    ]
+    robot = (await store.write(accounts.add_user, "robot", UserKind.BOT, owner_id=mina)).user_id
+    channel_id = await room(mina, joon, sora, robot)
+
+    async def out(*user_ids: int) -> dict[int, bool]:
+        """Those of the users who are shut out, and whether by a ban; both questions agree."""
+        _, _, suspicious = await store.read(directory.places, {(channel_id, user_id) for user_id in user_ids})
+        found = await store.read(server_bans.shut_out, user_ids, clock.now)
+        assert suspicious or not found
+        return {user_id: ban is not None for user_id, ban in found.items()}
+
+    assert await out(mina, joon, sora, robot) == {}
+    await store.write(server_bans.put, mina, sora, "spam", clock.now + 1_000_000)
+    await store.write(accounts.mark_deleted, joon)
+    assert await out(sora) == {}
+    assert await out(robot) == {robot: True}
+    assert await out(mina, joon, sora, robot) == {mina: True, robot: True, joon: False}
+    clock.pass_seconds(1)
+    assert await out(mina, robot) == {}
+    assert await store.write(server_bans.lift, mina)

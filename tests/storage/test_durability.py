@@ -27,22 +27,22 @@ def pragma(connection: sa.Connection, name: str) -> object:
     return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
 
-async def test_the_writer_waits_for_the_disk(store: Store) -> None:
+async def test_the_writer_waits_for_the_disk(sqlite: Store) -> None:
     def settings(transaction: Transaction) -> dict[str, object]:
         return {name: pragma(transaction.connection, name) for name in ("journal_mode", "synchronous")}
 
-    assert await store.write(settings) == {"journal_mode": "wal", "synchronous": 2}
+    assert await sqlite.write(settings) == {"journal_mode": "wal", "synchronous": 2}
 
 
-async def test_the_readers_cannot_write(store: Store) -> None:
+async def test_the_readers_cannot_write(sqlite: Store) -> None:
     with refused(StorageUnavailable):
-        await store.read(lambda connection: connection.exec_driver_sql("DELETE FROM messages"))
-    assert await store.read(pragma, "query_only") == 1
+        await sqlite.read(lambda connection: connection.exec_driver_sql("DELETE FROM messages"))
+    assert await sqlite.read(pragma, "query_only") == 1
 
 
-async def test_what_was_acknowledged_is_in_the_file(store: Store, tmp_path: Path) -> None:
+async def test_what_was_acknowledged_is_in_the_file(sqlite: Store, tmp_path: Path) -> None:
     for number in range(5):
-        await store.append([draft(text=str(number))])
+        await sqlite.append([draft(text=str(number))])
         with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME)) as other:
             assert other.execute("SELECT text FROM messages WHERE sequence = ?", (number + 1,)).fetchone() == (
                 str(number),
@@ -64,7 +64,7 @@ async def test_a_file_that_somebody_else_writes_is_unavailable_and_then_is_not(t
             answers = [store.append([draft(text=str(number))]) for number in range(3)]
             done = await asyncio.gather(*answers, return_exceptions=True)
             assert [type(error) for error in done] == [StorageUnavailable] * 3
-            with refused(StorageUnavailable, problem="database is locked"):
+            with refused(StorageUnavailable, problem="nothing was stored: database is locked"):
                 await store.write(lambda _: None)
             assert await store.read(messages.head, LOBBY_ID) == 0, "reads go on"
             other.execute("ROLLBACK")

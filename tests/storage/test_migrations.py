@@ -47,7 +47,7 @@ async def test_the_migrations_make_the_tables_of_the_schema(store: Store) -> Non
     assert await store.read(differences) == []
 
 
-async def test_even_what_alembic_does_not_compare_is_the_same(store: Store) -> None:
+async def test_even_what_alembic_does_not_compare_is_the_same(sqlite: Store) -> None:
     """Keys that are never reused, tables without rowids, columns that may be null, the columns of each index."""
 
     def shape(connection: sa.Connection) -> dict[str, Any]:
@@ -69,7 +69,7 @@ async def test_even_what_alembic_does_not_compare_is_the_same(store: Store) -> N
         metadata.create_all(connection)
         expected = shape(connection)
     fresh.dispose()
-    assert await store.read(shape) == expected
+    assert await sqlite.read(shape) == expected
 
 
 async def test_a_copy_holds_what_only_the_log_has(tmp_path: Path) -> None:

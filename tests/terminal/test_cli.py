@@ -296,6 +296,30 @@ def test_channels(person: Maker, channel: str) -> None:
     assert channel not in joon.run("channels", "--joined").out
 
 
+def test_make(person: Maker, channel: str) -> None:
+    mina = person("mina")
+    assert (
+        mina.run("make", f"#{channel}", "--topic", "What we build").out == f"#{channel} is there; you are its owner.\n"
+    )
+    again = mina.run("make", channel)
+    assert (again.code, "is taken" in again.err) == (7, True)
+    assert mina.run("make", "no spaces").code == 7
+    assert mina.run("make").code == 2
+    made = json.loads(mina.run("make", f"{channel}-2", "--private", "--json").out)
+    assert (made["channel"], made["kind"], made["joined"]) == (f"{channel}-2", "private", True)
+    assert mina.run("send", f"{channel}-2", "hello").code == 0
+
+
+def test_a_name_that_is_taken(server: ServerProcess, tmp_path: Path, channel: str) -> None:
+    name = channel
+    first, second = (Person(name, tmp_path / place, server.target) for place in ("one", "two"))
+    assert first.run("send", "lobby", "hello").err == ""
+    assert second.run("send", "lobby", "hello").err == f"madang: {name} is taken; you are {name}-2\n"
+    assert second.run("send", "lobby", "hello").err == "", "it is told once"
+    third = Person(name, tmp_path / "three", server.target).run("console", stdin="/quit\n")
+    assert f"{name} is taken; you are {name}-3." in third.lines
+
+
 def test_users(person: Maker) -> None:
     mina, joon = person("mina"), person("joon")
     joon.run("send", "lobby", "hi")
@@ -318,6 +342,12 @@ def test_nobody_listens(tmp_path: Path) -> None:
         done = mina.run(*command, "--timeout", "0.5")
         expected = f"madang: cannot reach {target}: nothing listens there (connection refused)\n"
         assert (done.code, done.out, done.err) == (3, "", expected)
+
+
+def test_it_says_that_it_is_trying(tmp_path: Path) -> None:
+    mina = Person("mina", tmp_path / "state", f"127.0.0.1:{free_port()}")
+    with mina.terminal("send", "lobby", "hello", "--timeout", "60") as window:
+        window.sees(f"madang: waiting for {mina.target}")
 
 
 def test_a_session_that_has_ended_gets_a_new_guest(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from madang.terminal.commands import Command, Invoke, Misread, Say, help_rows, p
 from madang.terminal.completion import candidates
 
 TABLE = [
-    Command("join", "NAME|ID", "join a channel", "join"),
-    Command("leave", "[NAME]", "leave a channel", "leave"),
+    Command("join", "NAME|ID", "join a channel", "join", goes=(1,)),
+    Command("leave", "[NAME]", "leave a channel", "leave", goes=(0,)),
+    Command("topic", "[TEXT]", "set the topic", "topic", free=True),
     Command("help", "", "this list", "help", aliases=("?",)),
 ]
 
@@ -38,7 +39,7 @@ def test_nothing(line: str) -> None:
     [
         ("/join dev", "join", "dev"),
         ("/JOIN   dev  ", "join", "dev"),
-        ("/join two words", "join", "two words"),
+        ("/topic two words", "topic", "two words"),
         ("/leave", "leave", ""),
         ("/?", "help", ""),
         ("/join\tdev", "join", "dev"),
@@ -56,6 +57,8 @@ def test_commands(line: str, handler: str, argument: str) -> None:
         ("/jion dev", "Did you mean /join?"),
         ("/usr/bin/env", "written //usr/bin/env"),
         ("/join", "write /join NAME|ID: join a channel"),
+        ("/join two words", "write /join NAME|ID: join a channel"),
+        ("/help me", "write /help: this list"),
         ("/", "There is no command /."),
         ("/ join", "There is no command /."),
     ],
@@ -64,6 +67,25 @@ def test_misread(line: str, part: str) -> None:
     read = parse(line, TABLE)
     assert isinstance(read, Misread)
     assert part in read.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [("/jion dev", "/jion"), ("/join", "/join"), ("/join a b", "/join"), ("/hlep", ""), ("/xyzzy", "")],
+)
+def test_what_may_have_been_meant_to_go_elsewhere(line: str, meant: str) -> None:
+    read = parse(line, TABLE)
+    assert isinstance(read, Misread)
+    assert read.meant == meant
+
+
+def test_what_goes_to_another_channel() -> None:
+    goes = {
+        line: read.command.goes_with(read.argument)
+        for line in ("/join a", "/leave", "/leave a", "/topic a b")
+        if isinstance(read := parse(line, TABLE), Invoke)
+    }
+    assert goes == {"/join a": True, "/leave": True, "/leave a": False, "/topic a b": False}
 
 
 def test_no_guess_where_nothing_is_close() -> None:
@@ -80,7 +102,7 @@ def test_help() -> None:
     ("before", "found"),
     [
         ("/j", ["/join "]),
-        ("/", ["/help ", "/join ", "/leave "]),
+        ("/", ["/help ", "/join ", "/leave ", "/topic "]),
         ("/join d", ["design", "Dev"]),
         ("/join #d", ["design", "Dev"]),
         ("mi", ["mina: "]),

@@ -174,7 +174,13 @@ def test_hints(person: Maker) -> None:
         mina.type(f"/leave{ENTER}")
         mina.sees("the lobby cannot be left")
         mina.type(f"//usr/bin is a path{ENTER}")
+        mina.sees("Not sent: /leave did not work, and you are in #lobby; send it again")
+        mina.type(f"//usr/bin is a path{ENTER}")
         mina.sees("mina ✓ /usr/bin is a path")
+        mina.type(f"/switch no-such-room{ENTER}")
+        mina.waits(lambda: mina.count("there is no channel #no-such-room; /make") == 2, "it is not there to be joined")
+        mina.type(f"/who garden{ENTER}")
+        mina.sees("write /who: who of the current channel is here")
         mina.type(f"/?{ENTER}")
         mina.sees("What you can type:", "/history [N]")
 
@@ -234,6 +240,51 @@ def test_the_connection_comes_back(own_server: ServerProcess, tmp_path: Path) ->
         assert window.count("into the void") == 1
 
 
+def test_another_channel_while_there_is_no_connection(own_server: ServerProcess, tmp_path: Path) -> None:
+    mina = Person("mina", tmp_path / "state", own_server.target).has_account()
+    assert mina.run("make", "dev").code == 0
+    with mina.console() as window:
+        own_server.kill()
+        window.sees("The connection is lost")
+        window.type(f"/switch dev{ENTER}")
+        window.sees("— #dev —", "There is no connection now", "#dev>")
+        window.type(f"for the team{ENTER}")
+        window.type(f"/join elsewhere{ENTER}")
+        window.sees("This needs the connection")
+        window.type(f"for elsewhere{ENTER}")
+        window.sees("Not sent: /join did not work, and you are in #dev; send it again")
+        own_server.start()
+        window.sees("Connected again.", "mina ✓ for the team")
+    assert "for the team" in mina.run("tail", "dev", "--no-follow").out
+    for place in ("dev", "lobby"):
+        assert "for elsewhere" not in mina.run("tail", place, "--no-follow").out
+
+
+def test_what_one_said_oneself_is_not_new(own_server: ServerProcess, tmp_path: Path) -> None:
+    mina = Person("mina", tmp_path / "state", own_server.target).has_account()
+    joon = Person("joon", tmp_path / "state", own_server.target)
+    for name in ("dev", "ops"):
+        assert mina.run("make", name).code == 0
+        assert mina.run("send", name, "-", "-q", stdin="one\ntwo\n").code == 0
+    joon.run("send", "ops", "three", "--join", "-q")
+    with mina.console() as window:
+        window.sees("#ops: 1 new; /switch ops goes there.")
+        assert window.count("#dev") == 0
+
+
+def test_the_server_has_other_data(own_server: ServerProcess, tmp_path: Path) -> None:
+    mina = Person("mina", tmp_path / "state", own_server.target).has_account()
+    own_server.kill()
+    own_server.data = tmp_path / "new"
+    own_server.start()
+    with mina.terminal("console") as window:
+        assert window.leaves() == 4
+        told = "has other data now than when mina came there"
+        assert told in window.text.replace("\n", "")
+    done = mina.run("send", "lobby", "hello")
+    assert (done.code, told in done.err, "madang register" in done.err) == (4, True, True)
+
+
 def test_an_unsent_message_survives_the_console(own_server: ServerProcess, tmp_path: Path) -> None:
     mina = Person("mina", tmp_path / "state", own_server.target)
     with mina.console() as window:
@@ -283,7 +334,8 @@ def test_a_session_that_is_ended_elsewhere(person: Maker) -> None:
         [session] = map(json.loads, gone.run("sessions", "--json").lines)
         assert gone.run("sessions", "revoke", str(session["session_id"])).code == 0
         assert window.leaves() == 4
-        assert "madang: the session was signed out; sign in again" in window.lines
+        window_text = " ".join(window.lines)
+        assert "madang: the session was signed out; sign in again: madang signin --handle gone" in window_text
 
 
 # Another command of the same user beside it
@@ -308,16 +360,31 @@ def test_a_second_console_of_the_same_user(person: Maker) -> None:
 
 
 def test_piped(person: Maker, channel: str) -> None:
-    done = person("mina").run("console", stdin=f"/make {channel} About\nhello\n/leave\n/list\n/jion\nlast")
+    done = person("mina").run("console", stdin=f"/make {channel} About\nhello\n/leave\n/list\n/hlep\nlast")
     assert (done.code, done.err) == (0, "")
     times = re.compile(r"^\d\d:\d\d ")
     said = [times.sub("", line) for line in done.lines]
     start = said.index(f"— #{channel}: About —")
     assert said[start : start + 3] == [f"— #{channel}: About —", "* mina joined", "sending … hello"]
     assert said.index("mina ✓ hello") < said.index(f"You are no longer in #{channel}.") < said.index("Channels:")
-    assert any(line.startswith("! There is no command /jion.") for line in said)
+    assert any(line.startswith("! There is no command /hlep.") for line in said)
     assert said[-2:] == ["sending … last", "mina ✓ last"]
     assert "\x1b" not in done.out
+
+
+def test_piped_into_a_channel_that_is_not_there(person: Maker, channel: str) -> None:
+    """A script whose channel has another name now does not talk in the lobby instead."""
+    typed = f"/join {channel}x\nsecret one\n/who\nsecret two\n/make {channel}\nhere\n/swich {channel}\nsecret three\n"
+    done = person("mina").run("console", stdin=typed)
+    assert done.code == 7
+    refused = [line for line in done.lines if line.startswith("! Not sent")]
+    assert refused == [
+        *["! Not sent: /join did not work, and you are in #lobby."] * 2,
+        f"! Not sent: /swich did not work, and you are in #{channel}.",
+    ]
+    assert any(line.endswith("mina ✓ here") for line in done.lines)
+    for place in ("lobby", channel):
+        assert "secret" not in person("mina").run("tail", place, "--no-follow", "--last", "5").out
 
 
 def test_piped_and_refused(person: Maker) -> None:

@@ -136,3 +136,9 @@ def test_wrap_keeps_every_word(text: str, columns: int) -> None:
 def test_every_kind_of_message_has_a_sentence(content: Content) -> None:
     [line] = shown("8 1", content, own=False) if content is not Content.TEXT else ["12:00 * x"]
     assert not set("{}") & set(line)
+
+
+def test_a_refused_message_is_not_shown_again_at_any_length() -> None:
+    made = lines.refused_lines("x" * 20_000, "the text is too long", "mina", when="12:00")
+    assert lines.plain(made[-1]).endswith("x… (20,000 characters) — the text is too long")
+    assert sum(len(lines.plain(line)) for line in made) < 600

@@ -16,6 +16,7 @@ from madang.terminal.places import (
     checked_handle,
     forget_signed_in,
     handle_from,
+    is_numbered,
     remember_signed_in,
     server_address,
     signed_in_name,
@@ -154,3 +155,20 @@ def test_how_servers_are_trusted(tmp_path: Path) -> None:
 def test_no_name_has_the_folder_of_who_signed_in(tmp_path: Path) -> None:
     remember_signed_in(tmp_path, "host:1", "mina")
     assert not state_folder(tmp_path, "host:1", ".signed-in").exists()
+
+
+@pytest.mark.parametrize(
+    ("handle", "name", "numbered"),
+    [
+        ("mina-2", "mina", True),
+        ("Mina-12", "mina", True),
+        ("mina", "mina", False),
+        ("mina-2", "mina-2", False),
+        ("mina-two", "mina", False),
+        ("joon-2", "mina", False),
+        (f"{'m' * 30}-2", "m" * 32, True),
+        ("m-2", "mina", False),
+    ],
+)
+def test_names_that_were_taken(handle: str, name: str, numbered: bool) -> None:
+    assert is_numbered(handle, name) is numbered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -48,9 +49,12 @@ def decode(data: bytes) -> BusEvent | None:
     if kind is None:
         return None
     try:
-        return _DECODERS[kind](getattr(message, kind))
+        event = _DECODERS[kind](getattr(message, kind))
     except (KeyError, ValueError) as error:  # a value that does not exist here
         raise NotAnEvent(f"{kind}: {error!r}") from error
+    if message.trace and isinstance(event, events.ChannelChanged):
+        return replace(event, trace=message.trace)
+    return event
 
 
 def claim_to_pb(claim: Claim) -> pb.Claim:
@@ -81,7 +85,7 @@ def _channel_changed(event: events.ChannelChanged) -> Parcel:
     changed = pb.ChannelChanged(
         channel_id=event.channel_id, after=event.after, through=event.through, segment=event.segment
     )
-    return _of_channel(event, pb.Event(channel_changed=changed))
+    return _of_channel(event, pb.Event(channel_changed=changed, trace=event.trace))
 
 
 def _head_known(event: events.HeadKnown) -> Parcel:

@@ -42,7 +42,8 @@ _log = logging.getLogger("madang.bus")
 class NatsBus(LocalBus):
     """See `madang.bus.base.Bus`. `start`, then `close`; each once.
 
-    `dropped`: events that did not leave; `sent`, `received`: those that did, and that came.
+    `dropped`: events that did not leave; `sent`, `received`: those that did, and that came; `returns`: how often it was
+    back after it was away.
     """
 
     def __init__(self, options: NatsOptions) -> None:
@@ -50,6 +51,7 @@ class NatsBus(LocalBus):
         self.dropped = 0
         self.sent = 0
         self.received = 0
+        self.returns = 0
         self.link = Link(options, self._came, self._went)
         self.cluster = options.cluster
         self._prefix = f"madang.{options.cluster}."
@@ -179,6 +181,7 @@ class NatsBus(LocalBus):
         if self._sending is None:  # the first
             return
         self._lost = True
+        self.returns += 1
         for handler in self._returns:
             handler()
 

@@ -31,6 +31,11 @@ class Backoff:
         self._tries += 1
         return (retry_after or 0.0) + self._dice() * ceiling
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether there was no failure yet in this row."""
+        return self._tries == 0
+
     def reset(self) -> None:
         """Something worked: the next failure is a first one again."""
         self._tries = 0

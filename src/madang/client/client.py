@@ -321,7 +321,7 @@ class Client(AccountCalls, BotCalls, ChannelCalls, ModerationCalls):
             async with asyncio.timeout(timeout):
                 await self._begun
         except TimeoutError:
-            raise ServerUnreachable(target=self._transport.target, problem=self._trouble) from None
+            raise ServerUnreachable(target=self._transport.address, problem=self._trouble) from None
 
     def _lost(self, error: MadangError, retry_in: float) -> None:
         self._line.down()

@@ -16,6 +16,8 @@ from madang.client.errors import is_passing
 from madang.client.home import Home
 from madang.client.keyring import Keyring
 from madang.client.known import ChannelRef
+from madang.client.line import next_try
+from madang.client.nodes import split_targets
 from madang.client.session import Guest, NewAccount, Password, Proof, SignedIn, Token, Wish, sign_in
 from madang.client.store import Post
 from madang.client.tls import Tls, secure, wanted
@@ -78,7 +80,8 @@ def connect(
 ) -> Connecting:
     """Sign in at a server, and stay connected: `async with madang.connect(…) as client`, or `await madang.connect(…)`.
 
-    target: the server, `host:port`.
+    target: the server, `host:port`; where it runs on several nodes, any of them, with commas between them: the client
+        learns of the others, and goes to another one when its own goes.
     handle: who one is, with `password`; else what a new guest wants to be called: the server makes a name up, or
         appends a number, where it has to.
     password: of the account `handle`. Used where `state` holds no session of that account that is still good.
@@ -135,7 +138,8 @@ def register(
 
     handle: 1 to 32 characters; the server has the rules. password: 10 to 256 characters.
     invite: the code of an invite, for a server that asks for one.
-    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's.
+    The rest is as `connect` has it. What `state` holds is left behind: it is somebody else's. When the server's answer
+    is lost on its way, the account may be there: it is signed in to then.
 
     Raises HandleTaken, NameNotAllowed, PasswordNotAllowed, CodeInvalid, RegistrationClosed; and what `connect` raises.
     """
@@ -165,8 +169,10 @@ async def look_at(target: str, *, timeout: float = 10.0, tls: Tls | bool | None 
 @asynccontextmanager
 async def _at_the_door(target: str, timeout: float, tls: Tls | bool | None) -> AsyncIterator[Transport]:
     """The way to a server, for what needs no session."""
-    transport = Transport(target, await secure(wanted(tls, target), target, time.monotonic() + timeout))
+    transport = Transport(split_targets(target), await secure(wanted(tls, target), target, time.monotonic() + timeout))
     try:
+        if transport.are_several:
+            await transport.arrive()  # what is asked next may not be asked twice: it needs a node that is there
         yield transport
     finally:
         await transport.close()
@@ -176,7 +182,7 @@ async def _open(options: Options) -> Client:
     home = await Home.open(options.state, options.keyring)
     deadline = time.monotonic() + options.timeout
     try:
-        transport = Transport(options.target, await secure(options.tls, options.target, deadline))
+        transport = Transport(split_targets(options.target), await secure(options.tls, options.target, deadline))
     except BaseException:
         await home.close()
         raise
@@ -201,17 +207,18 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             while True:
+                visit = transport.visit
                 try:
-                    return await sign_in(transport, wish)
+                    return await sign_in(transport, wish, again=last is not None)
                 except MadangError as error:
                     if not is_passing(error) or _is_long(error, deadline):
                         raise
                     last = error
-                    await asyncio.sleep(backoff.next(error.retry_after))
+                    await asyncio.sleep(await next_try(transport, visit, error, backoff))
     except TimeoutError:
         if isinstance(last, ServerUnreachable):
             raise last from None
-        raise ServerUnreachable(target=transport.target, problem=str(last or "no answer in time")) from None
+        raise ServerUnreachable(target=transport.address, problem=str(last or "no answer in time")) from None
 
 
 def _is_long(error: MadangError, deadline: float) -> bool:

@@ -10,16 +10,11 @@ from madang.client.known import ChannelRef, Known, UserRef, parse_ref, parse_use
 from madang.client.paging import PAGE, pages
 from madang.client.transport import Transport
 from madang.core.errors import MadangError, UserNotFound
-from madang.core.models import Channel, ChannelKind, Member, User
+from madang.core.models import Channel, Member, User
 from madang.v1 import lobby_service_pb2 as pb
 from madang.v1 import resources_pb2
 from madang.wire.channels import channel_from_pb, member_from_pb
 from madang.wire.people import user_from_pb
-
-_KINDS = {
-    ChannelKind.PUBLIC: resources_pb2.CHANNEL_KIND_PUBLIC,
-    ChannelKind.PRIVATE: resources_pb2.CHANNEL_KIND_PRIVATE,
-}
 
 
 class ChannelInfo(NamedTuple):
@@ -49,7 +44,7 @@ class Directory:
             request = pb.BatchGetUsersRequest(user_ids=strangers[start : start + PAGE])
             answer = await self._transport.call(self._transport.lobby.BatchGetUsers, request)
             for user in answer.users:
-                self._learn(user)
+                self.learn(user)
 
     async def catch_up(self) -> None:
         """A stream begins after a break: the others may have changed, and are asked for when they are needed."""
@@ -72,7 +67,7 @@ class Directory:
         target = parse_user_ref(ref)
         request = pb.GetUserRequest(user_id=target) if isinstance(target, int) else pb.GetUserRequest(handle=target)
         answer = await self._transport.call(self._transport.lobby.GetUser, request)
-        return self._learn(answer.user)
+        return self.learn(answer.user)
 
     async def user_id(self, ref: UserRef) -> int:
         """A user's id; asks the server for a handle. Raises UserNotFound."""
@@ -86,12 +81,12 @@ class Directory:
             request = pb.ListUsersRequest(page_size=PAGE, page_token=token)
             return await self._transport.call(self._transport.lobby.ListUsers, request)
 
-        return [self._learn(user) async for page in pages(fetch) for user in page.users]
+        return [self.learn(user) async for page in pages(fetch) for user in page.users]
 
     def _is_current(self, user_id: int) -> bool:
         return self.known.has_user(user_id) and not self.known.is_doubtful(user_id)
 
-    def _learn(self, entry: resources_pb2.User) -> User:
+    def learn(self, entry: resources_pb2.User) -> User:
         """Remember a user; a change that no stream told of, or will tell of, is told."""
         user = user_from_pb(entry)
         missed = self.known.is_doubtful(user.user_id) and self.known.user(user.user_id) != user
@@ -114,94 +109,18 @@ class Directory:
             pb.GetChannelRequest(channel_id=target) if isinstance(target, int) else pb.GetChannelRequest(name=target)
         )
         answer = await self._transport.call(self._transport.lobby.GetChannel, request)
-        return await self._met(self._info(answer))
+        return await self.met(self.info(answer))
 
-    async def channels(self, *, joined_only: bool, include_archived: bool) -> list[ChannelInfo]:
-        """The channels, by id."""
-
-        async def fetch(token: str) -> pb.ListChannelsResponse:
-            request = pb.ListChannelsRequest(
-                page_size=PAGE, page_token=token, joined_only=joined_only, include_archived=include_archived
-            )
-            return await self._transport.call(self._transport.lobby.ListChannels, request)
-
-        infos = [self._info(entry) async for page in pages(fetch) for entry in page.channels]
-        await self.meet(user_id for info in infos for user_id in info.channel.direct_user_ids)
-        return infos
-
-    async def create(self, name: str, topic: str, kind: ChannelKind) -> Channel:
-        """Make a public or private channel."""
-        request = pb.CreateChannelRequest(name=name.removeprefix("#"), topic=topic, kind=_KINDS[kind])
-        answer = await self._transport.call(self._transport.lobby.CreateChannel, request)
-        return self.known.channel_is(channel_from_pb(answer.channel))
-
-    async def open_direct(self, user_ids: Iterable[int]) -> ChannelInfo:
-        """The direct channel with these users."""
-        request = pb.OpenDirectChannelRequest(user_ids=user_ids)
-        answer = await self._transport.call(self._transport.lobby.OpenDirectChannel, request)
-        return await self._met(self._info(answer))
-
-    async def update(
-        self,
-        ref: ChannelRef,
-        *,
-        name: str | None = None,
-        topic: str | None = None,
-        read_only: bool | None = None,
-        slow_mode: int | None = None,
-        guests: bool | None = None,
-    ) -> Channel:
-        """Change a channel; None leaves a thing as it is."""
-        request = pb.UpdateChannelRequest(
-            channel_id=await self.channel_id(ref),
-            name=name,
-            topic=topic,
-            read_only=read_only,
-            slow_mode_seconds=slow_mode,
-            guests=guests,
-        )
-        answer = await self._transport.call(self._transport.lobby.UpdateChannel, request)
-        return self.known.channel_is(channel_from_pb(answer.channel))
-
-    async def archive(self, ref: ChannelRef) -> Channel:
-        """Make a channel read-only."""
-        request = pb.ArchiveChannelRequest(channel_id=await self.channel_id(ref))
-        answer = await self._transport.call(self._transport.lobby.ArchiveChannel, request)
-        return self.known.channel_is(channel_from_pb(answer.channel))
-
-    async def unarchive(self, ref: ChannelRef) -> Channel:
-        """Bring a channel back."""
-        request = pb.UnarchiveChannelRequest(channel_id=await self.channel_id(ref))
-        answer = await self._transport.call(self._transport.lobby.UnarchiveChannel, request)
-        return self.known.channel_is(channel_from_pb(answer.channel))
-
-    async def join(self, ref: ChannelRef) -> Channel:
-        """Become a member."""
-        request = pb.JoinChannelRequest(channel_id=await self.channel_id(ref))
-        answer = await self._transport.call(self._transport.lobby.JoinChannel, request)
-        return self.known.channel_is(channel_from_pb(answer.channel))
-
-    async def leave(self, ref: ChannelRef) -> None:
-        """Be a member no more."""
-        request = pb.LeaveChannelRequest(channel_id=await self.channel_id(ref))
-        await self._transport.call(self._transport.lobby.LeaveChannel, request)
-
-    async def members(self, ref: ChannelRef) -> list[tuple[Member, User]]:
-        """A channel's members, by user id."""
-        channel_id = await self.channel_id(ref)
-
-        async def fetch(token: str) -> pb.ListMembersResponse:
-            request = pb.ListMembersRequest(channel_id=channel_id, page_size=PAGE, page_token=token)
-            return await self._transport.call(self._transport.lobby.ListMembers, request)
-
-        entries = [entry async for page in pages(fetch) for entry in page.members]
-        return [(member_from_pb(entry.member), self._learn(entry.user)) for entry in entries]
-
-    async def _met(self, info: ChannelInfo) -> ChannelInfo:
+    async def met(self, info: ChannelInfo) -> ChannelInfo:
         """The channel's people are known, where they are what it is called by."""
         await self.meet(info.channel.direct_user_ids)
         return info
 
-    def _info(self, entry: pb.GetChannelResponse | pb.ChannelEntry | pb.OpenDirectChannelResponse) -> ChannelInfo:
-        channel = self.known.channel_is(channel_from_pb(entry.channel))
+    def info(self, entry: pb.GetChannelResponse | pb.ChannelEntry | pb.OpenDirectChannelResponse) -> ChannelInfo:
+        """A channel of an answer, remembered, and the user's place in it."""
+        channel = self.learn_channel(entry.channel)
         return ChannelInfo(channel, member_from_pb(entry.self) if entry.HasField("self") else None)
+
+    def learn_channel(self, entry: resources_pb2.Channel) -> Channel:
+        """Remember a channel of an answer."""
+        return self.known.channel_is(channel_from_pb(entry))

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable
 
 from madang.client.backoff import Backoff
-from madang.core.errors import Internal, MadangError, ResourceExhausted, Unavailable
+from madang.client.transport import Transport
+from madang.core.errors import (
+    Internal,
+    MadangError,
+    ResourceExhausted,
+    ServerDraining,
+    ServerUnreachable,
+    StorageUnavailable,
+    Unavailable,
+)
 
 STEADY = 5.0
 """A stream that lived for so many seconds was no failure: after it, the waits begin anew."""
+
+SPREAD = 0.3
+"""Over how many seconds those spread who lose a node together."""
 
 Lost = Callable[[MadangError, float], None]
 """Is told of a lost stream, and in how many seconds the next try is."""
@@ -46,16 +59,31 @@ class Line:
                 await self._up.wait()
 
 
-async def keep_open(stream: Callable[[], Awaitable[None]], line: Line, lost: Lost) -> None:
+async def keep_open(stream: Callable[[], Awaitable[None]], transport: Transport, line: Line, lost: Lost) -> None:
     """Run a stream, and again whenever it breaks, for ever. Raises what another try would not change."""
     backoff = Backoff()
     while True:
-        began = time.monotonic()
+        began, visit = time.monotonic(), transport.visit
         try:
             await stream()
         except (Unavailable, ResourceExhausted, Internal) as error:
             if time.monotonic() - began > STEADY:
                 backoff.reset()
-            delay = backoff.next(error.retry_after)
+            delay = await next_try(transport, visit, error, backoff)
             lost(error, delay)
             await line.rest(delay, error)
+
+
+async def next_try(transport: Transport, visit: int, error: MadangError, backoff: Backoff) -> float:
+    """What to do about a failure: go to another node where there is one; in how many seconds to try again.
+
+    `visit`: the transport's, before it was tried. The first try elsewhere is made at once.
+    """
+    first = backoff.is_fresh
+    delay = backoff.next(error.retry_after)
+    if not (transport.are_several and isinstance(error, ServerUnreachable | ServerDraining | StorageUnavailable)):
+        return delay
+    await asyncio.sleep(random.uniform(0, SPREAD))  # all who were there may come now
+    if not await transport.elsewhere(visit):
+        return delay
+    return 0.0 if first else max(0.0, delay - (error.retry_after or 0.0))

@@ -42,7 +42,7 @@ class Live:
         """Read for ever. Raises what ends the session, and what makes the stream impossible."""
         while True:
             try:
-                await keep_open(self._stream, self._line, self._lost)
+                await keep_open(self._stream, self._transport, self._line, self._lost)
             except NotAMember as error:
                 await self._exclude(error)
 

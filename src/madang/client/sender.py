@@ -16,7 +16,7 @@ from madang.client.aside import Aside
 from madang.client.backoff import Backoff
 from madang.client.directory import Directory
 from madang.client.errors import from_rpc, from_status, is_passing
-from madang.client.line import Line, Lost
+from madang.client.line import Line, Lost, next_try
 from madang.client.outbox import Outbox
 from madang.client.outgoing import Outgoing, Receipt
 from madang.client.transport import Transport
@@ -88,7 +88,8 @@ class Sender:
             self._aside.stop()
 
     async def _send_or_rest(self) -> None:
-        """Send; wait when it cannot go on. Raises Unauthenticated."""
+        """Send; go elsewhere or wait when it cannot go on. Raises Unauthenticated."""
+        visit = self._transport.visit
         try:
             await self._send()
         except RateLimited as error:
@@ -97,7 +98,7 @@ class Sender:
                 self._delayed(self._outbox.ready[0], delay, error)
             await self._line.rest(delay, error)
         except (Unavailable, ResourceExhausted, Internal) as error:
-            delay = self._backoff.next(error.retry_after)
+            delay = await next_try(self._transport, visit, error, self._backoff)
             if not isinstance(error, ResourceExhausted):
                 self._lost(error, delay)
             await self._line.rest(delay, error)
@@ -239,6 +240,11 @@ class Sender:
                 self._outbox.wake()  # there is room again
         except grpc.aio.AioRpcError as error:
             return from_rpc(error, self._transport.target)
+        except asyncio.CancelledError:
+            cut_off = self._transport.cut_off()
+            if cut_off is None:
+                raise
+            return cut_off
         return None
 
     def _land(self, result: pb.PostResult) -> None:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from madang.client.home import Credentials, StateError
+from madang.client.nodes import split_targets
 from madang.client.transport import ServerInfo, Transport
-from madang.core.errors import MadangError, NotPermitted, TokenInvalid, TokenMissing, Unauthenticated
+from madang.core.errors import (
+    CodeInvalid,
+    CredentialsWrong,
+    HandleTaken,
+    MadangError,
+    NotPermitted,
+    TokenInvalid,
+    TokenMissing,
+    Unauthenticated,
+)
 from madang.core.models import Session, User, UserKind
 from madang.v1 import agent_service_pb2 as pb
 from madang.wire.people import session_from_pb, user_from_pb
@@ -50,8 +60,12 @@ Proof = Guest | Token | Password | NewAccount
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The outcome of a sign-in. `stranger`: why what was saved is not for this user to go on with; None when it is."""
+    """The outcome of a sign-in. `address`: the server's, as it was named to the client.
 
+    `stranger`: why what was saved is not for this user to go on with; None when it is.
+    """
+
+    address: str
     server: ServerInfo
     session: Session
     user: User
@@ -61,7 +75,7 @@ class SignedIn:
     def credentials(self, user: User) -> Credentials:
         """What a later sign-in needs, with the user as it is now."""
         kind = user.kind.name.lower()
-        return Credentials(self.server.target, self.server.store_id, user.user_id, user.handle, self.token, kind)
+        return Credentials(self.address, self.server.store_id, user.user_id, user.handle, self.token, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +87,22 @@ class Wish:
     saved: Credentials | None
 
 
-async def sign_in(transport: Transport, wish: Wish) -> SignedIn:
+async def sign_in(transport: Transport, wish: Wish, *, again: bool = False) -> SignedIn:
     """Sign in; from here on the transport's calls carry the token.
 
-    A saved session that is not good any more is left behind, where there is a password, or it was a guest's.
+    A saved session that is not good any more is left behind, where there is a password, or it was a guest's. `again`:
+    it was tried before, and nobody knows how that ended: the account that is to be made may be there.
 
     Raises Unauthenticated when the proof is not good, or a person's saved session is not and there is no other proof;
     StateError when what was saved is another server's, and what the server or the way to it gives.
     """
-    server = await transport.get_server()
-    _check_saved(server, wish.saved)
+    server = await transport.arrive()
+    _check_saved(server, transport.address, wish.saved)
     match wish.proof:
         case Token(token):
             return await _with_token(transport, server, wish, token)
         case NewAccount() as account:
-            return await _as_new(transport, server, wish, account)
+            return await (_as_new_again if again else _as_new)(transport, server, wish, account)
     refused: Unauthenticated = TokenMissing()
     if wish.saved is not None and wish.saved.token and _is_about(wish.proof, wish.saved):
         try:
@@ -105,12 +120,12 @@ def _is_about(proof: Guest | Password, saved: Credentials) -> bool:
     return isinstance(proof, Guest) or proof.handle.casefold() == saved.handle.casefold()
 
 
-def _check_saved(server: ServerInfo, saved: Credentials | None) -> None:
+def _check_saved(server: ServerInfo, address: str, saved: Credentials | None) -> None:
     # The token must not be shown to another server, nor the outbox sent to it, where its channel ids mean other rooms.
-    if saved is not None and saved.store_id != server.store_id and saved.target != server.target:
-        raise StateError(
-            f"the state directory belongs to the server {saved.target}; use another one for {server.target}"
-        )
+    if saved is None or saved.store_id == server.store_id:
+        return
+    if not set(split_targets(saved.target)) & set(split_targets(address)):
+        raise StateError(f"the state directory belongs to the server {saved.target}; use another one for {address}")
 
 
 async def _with_token(transport: Transport, server: ServerInfo, wish: Wish, token: str) -> SignedIn:
@@ -155,6 +170,17 @@ async def _as_new(transport: Transport, server: ServerInfo, wish: Wish, account:
     return _signed_in(transport, server, answer, answer.token, stranger)
 
 
+async def _as_new_again(transport: Transport, server: ServerInfo, wish: Wish, account: NewAccount) -> SignedIn:
+    """Whoever knows the password of an account that is there already is the one who has just made it."""
+    try:
+        return await _as_new(transport, server, wish, account)
+    except (HandleTaken, CodeInvalid) as refusal:
+        try:
+            return await _with_password(transport, server, wish, Password(account.handle, account.password))
+        except CredentialsWrong:
+            raise refusal from None
+
+
 async def _as_guest(
     transport: Transport, server: ServerInfo, wish: Wish, proof: Guest, refused: Unauthenticated
 ) -> SignedIn:
@@ -171,4 +197,6 @@ def _signed_in(
     stranger: MadangError | None,
 ) -> SignedIn:
     transport.authorize(token)
-    return SignedIn(server, session_from_pb(answer.session), user_from_pb(answer.user), token, stranger)
+    return SignedIn(
+        transport.address, server, session_from_pb(answer.session), user_from_pb(answer.user), token, stranger
+    )

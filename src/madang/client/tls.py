@@ -16,11 +16,13 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from madang.client.backoff import Backoff
+from madang.client.nodes import split_address, split_targets
 from madang.core.errors import ServerUnreachable
 from madang.core.hosts import is_loopback
 
-_DEFAULT_PORT = 50050
 _PIN_LENGTH = 64
+_PATIENCE = 2.0
+"""For how many seconds a node is waited for that there are others beside."""
 
 
 class ServerNotTrusted(ConnectionError):
@@ -74,15 +76,16 @@ def wanted(tls: Tls | bool | None, target: str) -> Tls | None:
     if isinstance(tls, Tls):
         return tls
     if tls is None:
-        tls = not is_loopback(_split(target)[0])
+        tls = not all(is_loopback(split_address(each)[0]) for each in split_targets(target))
     return Tls() if tls else None
 
 
 async def secure(tls: Tls | None, target: str, deadline: float) -> Secure | None:
-    """What the channels are made with; None for plain text. For a pin it asks the server for its certificate.
+    """What the channels are made with; None for plain text. For a pin it asks the server for its certificate: the first
+    of its nodes that answers.
 
-    `deadline`: on the clock of `time.monotonic`. Raises ServerNotTrusted, ServerUnreachable; OSError for files that
-    cannot be read.
+    `target`: one address, or several with commas between them. `deadline`: on the clock of `time.monotonic`. Raises
+    ServerNotTrusted, ServerUnreachable; OSError for files that cannot be read.
     """
     if tls is None:
         return None
@@ -109,17 +112,19 @@ async def _certificate(tls: Tls, target: str, deadline: float) -> bytes:
     context.set_alpn_protocols(["h2"])
     if tls.cert is not None and tls.key is not None:
         context.load_cert_chain(tls.cert, tls.key)
-    host, port = _split(target)
+    addresses = [split_address(each) for each in split_targets(target)]
     backoff = Backoff()
     problem = "no answer in time"
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             while True:
-                try:
-                    return await _shown(host, port, context)
-                except OSError as error:
-                    problem = error.strerror or str(error)
-                    await asyncio.sleep(backoff.next(None))
+                for host, port in addresses:
+                    try:
+                        async with asyncio.timeout(_PATIENCE if len(addresses) > 1 else None):
+                            return await _shown(host, port, context)
+                    except OSError as error:
+                        problem = error.strerror or str(error)
+                await asyncio.sleep(backoff.next(None))
     except TimeoutError:
         raise ServerUnreachable(target=target, problem=problem) from None
 
@@ -151,10 +156,3 @@ def _name_of(der: bytes) -> str:
 
 def _read(path: str | os.PathLike[str] | None) -> bytes | None:
     return None if path is None else Path(path).expanduser().read_bytes()
-
-
-def _split(target: str) -> tuple[str, int]:
-    host, colon, port = target.rpartition(":")
-    if not colon or target.endswith("]") or not port.isdecimal():
-        host, port = target, str(_DEFAULT_PORT)
-    return host.strip("[]"), int(port)

@@ -1,16 +1,18 @@
-"""The way to the server: one gRPC channel per address, the token in the metadata, errors as our own tree."""
+"""The way to the server: at which of its nodes, the token in the metadata, errors as our own tree."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
 from madang.client.errors import ClientClosed, from_rpc
+from madang.client.nodes import Nodes
 from madang.client.tls import Secure
+from madang.client.wires import Wire, Wires
 from madang.core.errors import ServerUnreachable
 from madang.core.models import Registration
 from madang.v1 import (
@@ -21,7 +23,7 @@ from madang.v1 import (
     heartbeat_service_pb2_grpc,
     lobby_service_pb2_grpc,
 )
-from madang.v1.agent_service_pb2 import Endpoints, GetServerRequest
+from madang.v1.agent_service_pb2 import Endpoints, GetServerRequest, GetServerResponse
 
 if TYPE_CHECKING:
     from madang.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
@@ -33,29 +35,19 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+T = TypeVar("T")
 
 CALL_TIMEOUT = 15.0
 """For how many seconds a unary call waits for its answer."""
 
-_OPTIONS = (
-    # A half-dead connection is noticed within 30 seconds, even if nothing is sent. The third is for the pings by which
-    # gRPC measures the bandwidth: while one is under way, there is no keepalive ping, and it is given a minute.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    # When to try again is for the SDK's backoff to say; gRPC's own only has to be out of its way.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Two clients in one process do not share what they know of a broken connection.
-    ("grpc.use_local_subchannel_pool", 1),
-    # A page of long messages is larger than gRPC's default of 4 MiB.
-    ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.primary_user_agent", "madang-python"),
-)
+ASK_TIMEOUT = 2.0
+"""For how many seconds a node is waited for that there are others beside, before anything is asked of it."""
 
+MAX_AVOID = 32
+"""How many addresses the contract lets one avoid."""
+
+_SAFE = ("Get", "List")
+"""How the names of those requests begin that only read: they may be sent twice."""
 
 _REGISTRATIONS = {
     agent_service_pb2.REGISTRATION_INVITE: Registration.INVITE,
@@ -66,43 +58,113 @@ _REGISTRATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """The server: its version, the history that it keeps, where it was found (`host:port`), and how one gets in."""
+    """The server: its version, the history that it keeps, where it was found (`host:port`), and how one gets in.
+
+    `nodes`: where it can be found now, this place too; empty when it is only here.
+    """
 
     version: str
     store_id: str
     target: str
     registration: Registration = Registration.INVITE
     guests: bool = False
+    nodes: tuple[str, ...] = ()
 
 
 class Transport:
-    """The stubs of the four services, wherever they are."""
+    """The stubs of the four services, wherever they are; at one node at a time, see `elsewhere`."""
 
     agent: AgentServiceAsyncStub
     heartbeat: HeartbeatServiceAsyncStub
     lobby: LobbyServiceAsyncStub
     channel: ChannelServiceAsyncStub
 
-    def __init__(self, target: str, secure: Secure | None = None) -> None:
-        """`target`: the Agent's `host:port`; `secure`: None for plain text. Connects when the first call is made."""
-        self._secure = secure
-        self.target = target
-        self.server = ServerInfo("", "", target)
-        """The server, as it was when it was last asked."""
+    def __init__(self, targets: str | Sequence[str], secure: Secure | None = None) -> None:
+        """`targets`: the Agents' `host:port`; `secure`: None for plain text. Connects when the first call is made."""
+        given = [targets] if isinstance(targets, str) else list(targets)
+        self.address = ",".join(given)
+        """The server as it was named to the client."""
+        self.visit = 0
+        """Counts the moves, to another node or to other addresses of this one's services, away from what failed."""
+        self._nodes = Nodes(given, bare=secure is None)
+        self._wires = Wires(secure)
         self._closed = False
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._moving = asyncio.Lock()
         self._metadata: tuple[tuple[str, str], ...] = ()
-        self.agent = agent_service_pb2_grpc.AgentServiceStub(self._to(target))
-        self._use(Endpoints())
+        self._use(self._nodes.first(), Endpoints())
+        self.server = ServerInfo("", "", self.target)
+        """The server, as it was when it was last asked."""
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there is another node to go to."""
+        return self._nodes.are_several
 
     async def get_server(self) -> ServerInfo:
         """Ask the Agent what the server is, and where its services are; they are called there from now on."""
-        answer = await self.call(self.agent.GetServer, GetServerRequest())
-        if answer.endpoints != self._endpoints:
-            self._use(answer.endpoints)
-        registration = _REGISTRATIONS.get(answer.registration, Registration.INVITE)
-        self.server = ServerInfo(answer.version, answer.store_id, self.target, registration, answer.guests)
+        visit, timeout = self.visit, ASK_TIMEOUT if self.are_several else CALL_TIMEOUT
+        answer = await self.call(self.agent.GetServer, GetServerRequest(), timeout)
+        if visit == self.visit:
+            await self._take(self.target, answer)
         return self.server
+
+    async def arrive(self) -> ServerInfo:
+        """The same at the first contact, when it does not matter yet where one is: goes on to where there is room."""
+        server = await self.get_server()
+        if server.nodes and server.nodes[0] != self.target and not self._nodes.has_missed(server.nodes[0]):
+            await self._try(server.nodes[0], ())
+        return self.server
+
+    async def elsewhere(self, visit: int) -> bool:
+        """A call of this visit has found its node gone, or about to go: move to one that answers.
+
+        Says whether the client is somewhere else now. Where there is no other, everything is as it was.
+        """
+        async with self._moving:
+            if visit != self.visit:
+                return True
+            apart = [each for each in (self._at.heartbeat, self._at.lobby, self._at.channel) if each]
+            others = self._nodes.others(self.target)
+            # Where services have addresses of their own the Agent may be well, and know of better ones.
+            for target in [self.target, *others] if apart else others:
+                if await self._try(target, [*apart, self.target]):
+                    return True
+            return False
+
+    async def _try(self, target: str, avoid: Iterable[str]) -> bool:
+        """Move to a node, if it answers and belongs to the same server; whether it is another place than this one."""
+        self._check_open()
+        request = GetServerRequest(avoid=[each for each in avoid if each != target][:MAX_AVOID])
+        wire = self._wires.anew((target, True))
+        is_good = False
+        try:
+            answer = await agent_service_pb2_grpc.AgentServiceStub(wire).GetServer(request, timeout=ASK_TIMEOUT)
+            same_server = self.server.store_id in ("", answer.store_id)
+            same_place = target == self.target and answer.endpoints == self._at
+            is_good = same_server and not same_place and not answer.draining and not self._closed
+            self._nodes.reached(target)
+        except grpc.aio.AioRpcError:
+            self._nodes.missed(target)
+            return False
+        finally:
+            if not is_good:
+                await wire.close()
+        if not is_good:
+            return False
+        self._wires.put((target, True), wire)
+        self.visit += 1
+        await self._take(target, answer)
+        return True
+
+    async def _take(self, target: str, answer: GetServerResponse) -> None:
+        """A node has answered: its services are called from now on."""
+        self._check_open()
+        registration = _REGISTRATIONS.get(answer.registration, Registration.INVITE)
+        nodes = tuple(answer.nodes)
+        self.server = ServerInfo(answer.version, answer.store_id, target, registration, answer.guests, nodes)
+        self._nodes.told(nodes)
+        if (target, answer.endpoints, self.are_several) != (self.target, self._at, self._hasty):
+            await self._wires.use(self._use(target, answer.endpoints))
 
     def authorize(self, token: str) -> None:
         """Let every call from now on carry the session's token."""
@@ -118,16 +180,27 @@ class Transport:
 
         Raises the MadangError that the server or the way to it gave; ClientClosed when the client is, or gets, closed.
         """
+        visit, stubs = self.visit, self._stubs()
+        try:
+            return await self._once(method, request, timeout)
+        except ServerUnreachable:
+            if not self.are_several or not await self.elsewhere(visit):
+                raise
+            if not type(request).__name__.startswith(_SAFE):
+                raise
+            again = self._same(method, stubs)
+        return await self._once(again, request, timeout)
+
+    async def _once(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float
+    ) -> Response:
         self._check_open()
         try:
             return await method(request, metadata=self._metadata, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.target) from None
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():  # it was the call that was cancelled, by `close`
-                self._check_open()
-            raise
+            raise self.cut_off() or asyncio.CancelledError from None
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
@@ -139,6 +212,8 @@ class Transport:
                 yield response
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.target) from None
+        except asyncio.CancelledError:
+            raise self.cut_off() or asyncio.CancelledError from None
         finally:
             call.cancel()
         raise ServerUnreachable(target=self.target, problem="the server ended the stream")
@@ -154,6 +229,8 @@ class Transport:
                 yield response
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.target) from None
+        except asyncio.CancelledError:
+            raise self.cut_off() or asyncio.CancelledError from None
         finally:
             call.cancel()
 
@@ -161,30 +238,46 @@ class Transport:
         """Open a Post stream; its errors are gRPC's, for the caller to turn."""
         return self.channel.Post(metadata=self._metadata)
 
+    def cut_off(self) -> ServerUnreachable | None:
+        """For who is told that a call was cancelled: what that means. None when it is the task that is to end.
+
+        Else its channel was closed: the client has moved on, twice; or it is closed, and then this raises ClientClosed.
+        """
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return None
+        self._check_open()
+        return ServerUnreachable(target=self.target, problem="the client has gone elsewhere")
+
     async def close(self) -> None:
         """Close every connection; what waits for an answer raises ClientClosed."""
         self._closed = True
-        for channel in self._channels.values():
-            await channel.close()
+        await self._wires.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise ClientClosed("the client is closed")
 
-    def _use(self, endpoints: Endpoints) -> None:
-        self._endpoints = endpoints
-        self.heartbeat = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self._to(endpoints.heartbeat))
-        self.lobby = lobby_service_pb2_grpc.LobbyServiceStub(self._to(endpoints.lobby))
-        self.channel = channel_service_pb2_grpc.ChannelServiceStub(self._to(endpoints.channel))
+    def _use(self, target: str, endpoints: Endpoints) -> set[Wire]:
+        """Make the stubs; to where."""
+        hasty = self.are_several
+        self.target, self._at, self._hasty = target, endpoints, hasty
+        wires = [(each or target, hasty) for each in ("", endpoints.heartbeat, endpoints.lobby, endpoints.channel)]
+        agent, heartbeat, lobby, channel = map(self._wires.to, wires)
+        self.agent = agent_service_pb2_grpc.AgentServiceStub(agent)
+        self.heartbeat = heartbeat_service_pb2_grpc.HeartbeatServiceStub(heartbeat)
+        self.lobby = lobby_service_pb2_grpc.LobbyServiceStub(lobby)
+        self.channel = channel_service_pb2_grpc.ChannelServiceStub(channel)
+        return set(wires)
 
-    def _to(self, address: str) -> grpc.aio.Channel:
-        address = address or self.target
-        if address not in self._channels:
-            self._channels[address] = self._open(address)
-        return self._channels[address]
+    def _stubs(self) -> tuple[object, ...]:
+        return self.agent, self.heartbeat, self.lobby, self.channel
 
-    def _open(self, address: str) -> grpc.aio.Channel:
-        if self._secure is None:
-            return grpc.aio.insecure_channel(address, options=_OPTIONS)
-        options = (*_OPTIONS, *self._secure.options)
-        return grpc.aio.secure_channel(address, self._secure.credentials, options=options)
+    def _same(self, method: T, stubs: Iterable[object]) -> T:
+        """The method of one of these stubs, as the stub has it that stands in its place now."""
+        for before, now in zip(stubs, self._stubs(), strict=True):
+            for name, each in vars(before).items():
+                if each is method:
+                    found: T = getattr(now, name)
+                    return found
+        return method

@@ -28,7 +28,7 @@ class Watch:
 
     async def run(self) -> None:
         """Read for ever. Raises what ends the session."""
-        await keep_open(self._stream, self._line, self._lost)
+        await keep_open(self._stream, self._transport, self._line, self._lost)
 
     async def _stream(self) -> None:
         first = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from madang.core.models import ChannelRole, Content, Message
 
+_ABOUT_A_LEAVER = frozenset({Content.MEMBER_REMOVED, Content.MEMBER_BANNED})
 _ABOUT_A_USER = frozenset({Content.MEMBER_REMOVED, Content.MEMBER_BANNED, Content.ROLE_CHANGED})
 
 
@@ -13,6 +14,13 @@ def subject_id(message: Message) -> int:
         return 0
     head = message.text.partition(" ")[0]
     return int(head) if head.isdecimal() else 0
+
+
+def leaver_id(message: Message) -> int:
+    """Who is out of the channel since this entry; 0 where it is about something else."""
+    if message.content is Content.MEMBER_LEFT:
+        return message.author_id
+    return subject_id(message) if message.content in _ABOUT_A_LEAVER else 0
 
 
 def reason_of(message: Message) -> str:

@@ -350,10 +350,10 @@ class Unavailable(MadangError):
 
 
 class StorageUnavailable(Unavailable):
-    """The store could not write or read; nothing was stored."""
+    """The store could not write or read. `problem` says so too when nobody knows whether something was stored."""
 
     reason = "STORAGE_UNAVAILABLE"
-    text = "nothing was stored: {problem}"
+    text = "{problem}"
 
 
 class ServerDraining(Unavailable):
@@ -361,6 +361,13 @@ class ServerDraining(Unavailable):
 
     reason = "SERVER_DRAINING"
     text = "the server is shutting down; come back in {retry_after} s"
+
+
+class ServiceMissing(Unavailable):
+    """No node of the cluster serves it now."""
+
+    reason = "SERVICE_MISSING"
+    text = "no node serves the {service} service now; try again later"
 
 
 class ServerUnreachable(Unavailable):

@@ -107,12 +107,16 @@ class NewsLost:
 
 @dataclass(frozen=True, slots=True)
 class ChannelChanged:
-    """Changes in their encoded form: the segment of `(after, through]`; see `madang.wire.batches`."""
+    """Changes in their encoded form: the segment of `(after, through]`; see `madang.wire.batches`.
+
+    `trace`: by what the way of one of them is followed, a W3C traceparent; empty for nearly all.
+    """
 
     channel_id: int
     after: int
     through: int
     segment: bytes
+    trace: str = ""
 
 
 Event = (

@@ -218,13 +218,17 @@ class AuditEvent:
 
 
 class Draft(NamedTuple):
-    """A message that is yet to be stored. `request_id` holds the 16 bytes of a UUID."""
+    """A message that is yet to be stored. `request_id` holds the 16 bytes of a UUID.
+
+    `trace`: by what its way is followed, a W3C traceparent; empty for nearly all.
+    """
 
     channel_id: int
     author_id: int
     content: Content
     text: str
     request_id: bytes | None = None
+    trace: str = ""
 
 
 class Message(NamedTuple):
@@ -247,10 +251,11 @@ class Message(NamedTuple):
 
 class Changes(NamedTuple):
     """A complete range of a channel's sequence, `(after, through]`: every message whose version lies in it, by
-    version.
+    version. `trace`: that of one of them; empty where none is followed.
     """
 
     channel_id: int
     after: int
     through: int
     messages: list[Message]
+    trace: str = ""

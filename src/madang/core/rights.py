@@ -16,7 +16,9 @@ from madang.core.models import Scope, ServerRole
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a caller has to be. `role` None: nobody, the call needs no session. `scope` None: not for bots."""
+    """What a caller has to be. `role` None: nobody, the call needs no session. `scope` None: not for bots; of several
+    any one will do.
+    """
 
     role: ServerRole | None
     scope: Scope | None = None
@@ -26,6 +28,7 @@ _OPEN = Rule(None)
 _ANYONE = Rule(ServerRole.GUEST)
 _READER = Rule(ServerRole.GUEST, Scope.READ)
 _SENDER = Rule(ServerRole.GUEST, Scope.SEND)
+_FINDER = Rule(ServerRole.GUEST, Scope.SEND | Scope.READ)  # who is told to send to a name has to find what it is of
 # Where guests are let in they make channels too, own them, and see to them: a server on loopback needs no account to be
 # of use. In other people's channels it is their standing there that counts.
 _MANAGER = Rule(ServerRole.GUEST, Scope.MANAGE)
@@ -64,7 +67,7 @@ RULES: dict[str, Rule] = {
     "HeartbeatService/ListPresences": _READER,
     "HeartbeatService/WatchPresence": _READER,
     "LobbyService/CreateChannel": _MANAGER,
-    "LobbyService/GetChannel": _READER,
+    "LobbyService/GetChannel": _FINDER,
     "LobbyService/ListChannels": _READER,
     "LobbyService/UpdateChannel": _MANAGER,
     "LobbyService/ArchiveChannel": _MANAGER,
@@ -116,5 +119,5 @@ def require(method: str, role: ServerRole, scopes: Scope | Collection[Scope] | N
     if scopes is not None:
         if rule.scope is None:
             raise NotPermitted(allowed="people", action=f"call {method}")
-        if rule.scope not in scopes:
-            raise ScopeMissing(scope=str(rule.scope.name).lower())
+        if not any(one in scopes for one in rule.scope):
+            raise ScopeMissing(scope=" or ".join(str(one.name).lower() for one in rule.scope))

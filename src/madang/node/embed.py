@@ -34,6 +34,11 @@ class Server:
         """The address for `madang.connect`, `host:port`."""
         return str(self._node.listen)
 
+    @property
+    def metrics(self) -> str:
+        """Where the metrics are, `host:port`; empty where they are not shown."""
+        return "" if self._node.metrics is None else str(self._node.metrics)
+
     async def first_invite(self) -> str | None:
         """The code of a new invite for the first owner, good once; None when there is an owner."""
         return await self._node.first_invite()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,8 @@ from madang.core.cluster import SERVICES
 from madang.node.settings import LOG_FORMATS, Address, PortRange, SettingError
 from madang.rpc.address import Network, parse_network
 
+MASK = "(secret)"
+_PASSWORD_OPTION = re.compile(r"([?&](?:password|sslpassword)=)[^&]*", re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -32,6 +35,9 @@ class Kind:
 
     wanted: str = "a text"
     """What the settings file has to hold."""
+
+    mask: Callable[[str], str] | None = None
+    """How a secret in the value is hidden, where the rest of it may be seen."""
 
     def from_toml(self, value: object) -> Any:
         """A value of the settings file. Raises SettingError."""
@@ -139,12 +145,48 @@ def _servers(text: str) -> tuple[str, ...]:
     return servers
 
 
+def _all_masked(text: str) -> str:
+    """URLs, with commas between them."""
+    return ",".join(_masked(part) for part in text.split(","))
+
+
+def _masked(url: str) -> str:
+    """The user's name stays where there is a password beside it; alone it may be a token, as NATS has them."""
+    scheme, separator, rest = url.partition("://")
+    access, at, place = rest.rpartition("@")
+    name, colon, _ = access.partition(":")
+    if colon:
+        access = f"{name}:{MASK}"
+    elif at and not scheme.startswith("postgres"):
+        access = MASK
+    return f"{scheme}{separator}{access}{at}" + _PASSWORD_OPTION.sub(rf"\g<1>{MASK}", place)
+
+
+def _collector(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise SettingError("the address of a collector is needed: http://HOST:PORT, or https:// where it speaks TLS")
+    return text
+
+
 ADDRESS = Kind("HOST:PORT", Address.parse, wanted='an address such as "localhost:50050"')
 FILE = Kind("FILE", _file, wanted="the name of a file")
 DIRECTORY = Kind("DIR", _file, wanted="the name of a directory")
 PORTS = Kind("FIRST-LAST", PortRange.parse, wanted='a range of ports such as "50054-50117"')
-DATABASE = Kind("URL", _database, wanted='the URL of a database such as "postgresql://madang@db.example.org/madang"')
-SERVERS = Kind("URL,…", _servers, (str, list), 'the URLs of NATS servers such as ["nats://nats.example.org:4222"]')
+DATABASE = Kind(
+    "URL",
+    _database,
+    wanted='the URL of a database such as "postgresql://madang@db.example.org/madang"',
+    mask=_masked,
+)
+SERVERS = Kind(
+    "URL,…",
+    _servers,
+    (str, list),
+    'the URLs of NATS servers such as ["nats://nats.example.org:4222"]',
+    mask=_all_masked,
+)
+COLLECTOR = Kind("URL", _collector, wanted='the address of a collector such as "http://localhost:4317"')
 NAMES = Kind("SERVICE,…", _services, (str, list), f"some of {', '.join(SERVICES)}")
 TEXT = Kind("TEXT", str)
 SECONDS = Kind("SECONDS", _number, (int, float), "a number of seconds")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 from collections.abc import Sequence
 
 import grpc
@@ -14,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from madang.node.settings import Address, Settings
 from madang.node.tls import Certificates
+from madang.ops.listening import bindable
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 8 * 1024
@@ -23,7 +22,7 @@ MAX_PENDING_CALLS = 20_000
 """How many calls may wait to be looked at. gRPC's own default is 1,000: less than a crowd that comes back at once."""
 HANDSHAKE_SECONDS = 10.0
 """How long a connection may take to say what it wants: TLS and the beginning of HTTP/2."""
-PING_INTERVAL = 5.0
+PING_INTERVAL = 2.0
 """How often a client may ping while it has nothing to say, seconds; see MAX_PING_STRIKES."""
 MAX_PING_STRIKES = 2
 """How many pings may come sooner than that; at the next one the connection is closed."""
@@ -47,12 +46,15 @@ class Listener:
     def __init__(
         self,
         settings: Settings,
+        address: Address,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         certificates: Certificates | None = None,
     ) -> None:
         self.grpc = new_server(settings, interceptors)
         self._certificates = certificates
+        self._wanted = address
         self.address: Address | None = None
+        """Where it is, with the port that it really has; None before `bind`."""
         self._health = health_aio.HealthServicer()
         self._names: list[str] = []
 
@@ -60,12 +62,13 @@ class Listener:
         """These services, by their full names, were added to `grpc`."""
         self._names += names
 
-    async def start(self, address: Address) -> Address:
-        """Bind and serve; the address with the port that it really has. Raises ListenError."""
+    async def bind(self) -> None:
+        """Take the address; nobody is served yet. Raises ListenError."""
+        address = self._wanted
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         names = (*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self.grpc)
-        await _check_free(address)
+        await check_free(address)
         try:
             port = self._bind(str(address))
         except RuntimeError as error:
@@ -73,10 +76,12 @@ class Listener:
         if port == 0:
             raise ListenError(address, "the address is in use, or not one of this machine's")
         self.address = Address(address.host, port)
+
+    async def start(self) -> None:
+        """Serve."""
         await self.grpc.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return self.address
 
     def _bind(self, address: str) -> int:
         if self._certificates is None:
@@ -119,26 +124,13 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-async def _check_free(address: Address) -> None:
-    """Raise ListenError when somebody listens there already.
-
-    gRPC is content with any one of the addresses that a name stands for: of localhost it would take ::1 when another
-    program has 127.0.0.1, and clients would meet now the one, now the other.
-    """
+async def check_free(address: Address) -> None:
+    """Raise ListenError when somebody listens there already, or nobody can."""
     if address.port == 0:
         return
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        free = await asyncio.to_thread(bindable, address.host, address.port)
     except OSError as error:
         raise ListenError(address, f"{error.strerror or error}") from error
-    for family, kind, protocol, _, where in found:
-        try:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(where)
-        except OSError as error:  # an address that this machine does not have is no hindrance if it has another one
-            if error.errno == errno.EADDRINUSE:
-                raise ListenError(address, "the address is in use") from error
+    if not free:
+        raise ListenError(address, "the address is in use" if free is None else "it is not one of this machine's")

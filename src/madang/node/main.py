@@ -8,19 +8,23 @@ import os
 import shutil
 import signal
 import sys
+from urllib.parse import urlsplit
 
 from madang.bus.errors import BusError
+from madang.core.cluster import SERVICES
 from madang.core.errors import MadangError
 from madang.core.hosts import is_wildcard
 from madang.node import logs, tuning
 from madang.node.listeners import ListenError
 from madang.node.node import Node
 from madang.node.settings import Address, Settings
+from madang.node.traces import TracesError
 from madang.ops.certificates import CertificateError
 from madang.storage.errors import StoreError
 
 STOP_WITHIN = 9.5
-"""How long a shutdown may take, seconds; then the process ends as it is. What was acknowledged is on disk anyway."""
+"""How long a shutdown may take once everybody was sent elsewhere, seconds; then the process ends as it is. What was
+acknowledged is on disk anyway."""
 
 EXIT_NOW = 130
 """The exit code after a second signal."""
@@ -35,7 +39,7 @@ def serve(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
-    except (StoreError, BusError, ListenError, CertificateError) as error:
+    except (StoreError, BusError, ListenError, CertificateError, TracesError) as error:
         print(f"madang: {error}", file=sys.stderr)
         return 1
     return 0
@@ -63,7 +67,7 @@ async def _serve(settings: Settings) -> None:
     reloading.cancel()
     print("madang: shutting down", flush=True)
     try:
-        async with asyncio.timeout(STOP_WITHIN):
+        async with asyncio.timeout(STOP_WITHIN + settings.handover):
             await node.stop()
     except TimeoutError:
         print("madang: could not shut down in time; what was not acknowledged may not be stored", file=sys.stderr)
@@ -89,17 +93,36 @@ async def _reload(node: Node, hang_up: asyncio.Event) -> None:
 
 def _greeting(node: Node, invite: str | None) -> str:
     how = " with TLS" if node.fingerprint else ""
-    lines = [f"madang: listening on {node.listen}{how}, data in {node.settings.data}"]
-    lines += [f"        {name} on {address}" for name, address in node.addresses.items() if name != "agent"]
+    settings = node.settings
+    lines = [f"madang: listening on {node.listen}{how}, data in {_where_data_is(settings)}"]
+    if settings.is_clustered:
+        nodes = "1 node" if node.known == 1 else f"{node.known} nodes"
+        lines.append(f"        node {node.info.name} of the cluster {settings.cluster} ({nodes})")
+    if set(settings.services) != set(SERVICES):
+        lines.append(f"        serves {', '.join(settings.services)}")
+    lines += [f"        {name} on {where}" for name, where in node.addresses.items() if settings.own_address(name)]
+    if node.metrics is not None:
+        lines.append(f"        metrics on http://{node.metrics}/metrics")
     if node.fingerprint:
         lines.append(f"        certificate (SHA-256): {node.fingerprint}")
     server = _how_to_connect(node)
+    if "agent" not in settings.services:
+        return "\n".join([*lines, "        stop with Ctrl-C"])
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
     if invite is not None:
         lines.append(f"        become the owner:  {_command()} register{server} --invite {invite}")
         lines.append("        (good once, for a day; each start makes a new one until there is an owner)")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
+
+
+def _where_data_is(settings: Settings) -> str:
+    """Nothing of the URL but what everybody may know."""
+    if settings.database is None:
+        return str(settings.data)
+    url = urlsplit(settings.database)
+    port = f":{url.port}" if url.port else ""
+    return f"PostgreSQL at {url.hostname or 'localhost'}{port}{url.path}"
 
 
 def _how_to_connect(node: Node) -> str:

@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import grpc
 
 from madang.bus.base import Bus, Nodes
 from madang.bus.link import NatsOptions
 from madang.bus.local import LocalBus, LocalNodes
 from madang.bus.nats import NatsBus
 from madang.bus.nodes import NatsNodes
+from madang.core.agreement import fingerprint
 from madang.core.cluster import NodeInfo
-from madang.core.errors import MadangError, ServerDraining
-from madang.core.events import Event
+from madang.core.errors import ServerDraining
+from madang.core.events import Event, NewsLost
 from madang.core.models import Changes
-from madang.node.listeners import Listener, new_server
+from madang.node import metrics
+from madang.node.chores import cancel, every, finish, once
+from madang.node.company import Company, shared
+from madang.node.exporter import Exporter
+from madang.node.listeners import check_free, new_server
+from madang.node.servicers import Behind, add
 from madang.node.settings import Address, Settings
+from madang.node.stand import Stand
 from madang.node.tls import Certificates, TlsFiles
-from madang.rpc.agent import AgentServicer, ServerFacts
-from madang.rpc.channel import ChannelServicer
+from madang.node.traces import Traces
+from madang.rpc.agent import ServerFacts
 from madang.rpc.classic.addresses import Place
 from madang.rpc.classic.gateway import Gateway, Services
 from madang.rpc.classic.interceptor import ClassicInterceptor
 from madang.rpc.classic.ports import Ports
-from madang.rpc.heartbeat import HeartbeatServicer
+from madang.rpc.counting import CallCounts
 from madang.rpc.interceptor import ContractInterceptor
-from madang.rpc.lobby import LobbyServicer
 from madang.rpc.validation import Contract
 from madang.services import posting
 from madang.services.channel import ChannelService
 from madang.services.front import Entrance, Front
+from madang.services.guide import Guide
 from madang.services.healing import LOOK_EVERY, Healing
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
@@ -44,19 +56,20 @@ from madang.services.moderation import ModerationService
 from madang.services.passwords import Cost
 from madang.services.reports import ReportService
 from madang.services.streams import Streams
-from madang.storage import accounts
-from madang.storage.store import Store, open_store
+from madang.storage import accounts, belonging, migrate
+from madang.storage.errors import StoreOfAnotherCluster
+from madang.storage.store import SharedDatabase, Store, open_store
 from madang.v1 import channel_service_pb2
-from madang.v1.agent_service_pb2_grpc import add_AgentServiceServicer_to_server
-from madang.v1.channel_service_pb2_grpc import add_ChannelServiceServicer_to_server
-from madang.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
-from madang.v1.lobby_service_pb2_grpc import add_LobbyServiceServicer_to_server
 from madang.wire.batches import encode_changes
+
+if TYPE_CHECKING:
+    from madang.storage.postgres import PostgresDatabase
 
 RECONCILE_EVERY = 30.0
 EXPIRE_EVERY = 1.0
 SAVE_USE_EVERY = 60.0
 CERTIFICATE_EVERY = 10.0
+ANNOUNCE_EVERY = 1.0
 HAND_OVER = 0.2
 """How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
 us are then refused with a reason, not cut off without one."""
@@ -82,9 +95,8 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.addresses: dict[str, Address] = {}
+        """Where each service listens, with the port that it really has."""
         self._stack = AsyncExitStack()
-        self._listeners: list[Listener] = []
-        self._places: dict[str, Listener] = {}
         self._certificates: Certificates | None = None
         self._classic: Gateway | None = None
         self._nats = NatsBus(_nats_options(settings)) if settings.bus else None
@@ -93,12 +105,26 @@ class Node:
         self._nodes: Nodes = self._nats_nodes or LocalNodes()
         self._node_id = uuid.uuid4().hex
         self._streams = Streams(self._bus)
+        self._guide = Guide(self._nodes, lambda: self._streams.count, alone=not settings.is_clustered)
         self._hub = Hub(self._bus, settings.pace)
+        self._calls = CallCounts()
+        self.metrics: Address | None = None
+        """Where the metrics are, with the port that it really has."""
 
     @property
     def listen(self) -> Address:
-        """Where the Agent listens, with the port that it really has."""
-        return self.addresses["agent"]
+        """Where the Agent listens, with the port that it really has; where there is none, the first service."""
+        return next(iter(self.addresses.values()))
+
+    @property
+    def info(self) -> NodeInfo:
+        """This node, as the others know it."""
+        return self._guide.own
+
+    @property
+    def known(self) -> int:
+        """How many nodes there are, this one too, as far as it knows."""
+        return 1 + len(self._guide.others())
 
     @property
     def fingerprint(self) -> str:
@@ -108,7 +134,7 @@ class Node:
     async def start(self) -> None:
         """Open the store, start the services, listen. Nothing stays open when it fails.
 
-        Raises StoreError, BusError, ListenError, CertificateError.
+        Raises StoreError, BusError, ListenError, CertificateError, TracesError.
         """
         try:
             await self._start()
@@ -121,17 +147,22 @@ class Node:
         return await self._front.accounts.first_invite()
 
     async def stop(self) -> None:
-        """Shut down in order: no new sends, streams told to come back, calls under way finished, everything stored."""
-        draining = ServerDraining(retry_after=COME_BACK_AFTER)
-        for listener in self._listeners:
+        """Shut down in order: streams told to go elsewhere, a few at a time, where there is an elsewhere; then no new
+        sends, streams told to come back, calls under way finished, everything stored.
+        """
+        others = self._guide.can_go()
+        self._guide.leave()
+        for listener in self._stand.listeners:
             await listener.drain()
+        if others and self.settings.handover:
+            await self._streams.hand_over(ServerDraining(retry_after=0), self.settings.handover)
         self._store.drain()
-        self._streams.drain(draining)
+        self._streams.drain(ServerDraining(retry_after=0 if others else COME_BACK_AFTER))
         if self._classic is not None:
             self._classic.shut()
         await asyncio.sleep(HAND_OVER)
         # Together: each takes its time when one of its clients does not listen.
-        await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._listeners))
+        await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._stand.listeners))
         await self._stack.aclose()
 
     async def reload(self) -> None:
@@ -145,18 +176,34 @@ class Node:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificates = Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+        traces = None
+        if settings.traces is not None:
+            traces = Traces(settings.traces, settings.name or socket.gethostname(), version("madang"))
+            self._stack.push_async_callback(traces.close)
         if self._nats is not None:
             self._stack.push_async_callback(self._nats.close)
             await self._nats.start(settings.wait)
         if self._nats_nodes is not None:
             self._stack.push_async_callback(self._nats_nodes.close)
             await self._nats_nodes.start()
-        self._store = store = await open_store(settings.data, posting.append, self._committed, now, self._hub.is_behind)
+        if settings.database is None and not settings.data.exists():  # a start that fails leaves no empty data behind
+            for address in settings.addresses:
+                await check_free(address)
+        where: Path | SharedDatabase = settings.data
+        if settings.database is not None:
+            where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
+        self._store = store = await open_store(
+            where, posting.append, self._committed, now, self._hub.is_behind, self._recovered
+        )
         self._stack.push_async_callback(store.close)
         writer = asyncio.create_task(store.work(), name="madang-writer")
-        self._stack.push_async_callback(_finish, writer)
+        self._stack.push_async_callback(finish, writer)
         self._stack.callback(store.drain)
+        if settings.is_clustered:
+            await _join(store, settings.cluster)
         self._hub.use(store)
+        if traces is not None:
+            traces.follow(store, self._hub)
         cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)
         self._limiter = Limiter(settings.limits, ticks, self._bus, self._bot_rate)
         entrance = Entrance(settings.registration, settings.lets_guests_in, cost)
@@ -172,11 +219,13 @@ class Node:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
-        erasing = asyncio.create_task(_once(self._front.deletion.go_on), name="madang-erase")
-        self._stack.push_async_callback(_cancel, erasing)
+        if settings.metrics is not None:
+            self.metrics = await self._export(settings.metrics)
+        erasing = asyncio.create_task(once(self._front.deletion.go_on), name="madang-erase")
+        self._stack.push_async_callback(cancel, erasing)
         for name, action, interval in self._chores():
-            task = asyncio.create_task(_every(interval, action), name=f"madang-{name}")
-            self._stack.push_async_callback(_cancel, task)
+            task = asyncio.create_task(every(interval, action), name=f"madang-{name}")
+            self._stack.push_async_callback(cancel, task)
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
         """What is done now and then: a name, the action, and how often, seconds."""
@@ -191,6 +240,8 @@ class Node:
             chores.append(("reconcile", self._hub.reconcile, RECONCILE_EVERY))
         if self._certificates is not None:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
+        if self.settings.is_clustered:
+            chores.append(("company", Company(self._guide).look, ANNOUNCE_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
         return chores
@@ -204,77 +255,103 @@ class Node:
         ports = Ports(settings.classic_ports.first, settings.classic_ports.last)
         return Gateway(
             services,
-            self._place,
+            self._where,
+            self._here,
             lambda: new_server(settings, [ClassicInterceptor()]),
             ports,
             settings.classic_times,
             now,
         )
 
-    def _place(self, name: str) -> Place:
-        """Where a service listens."""
-        address = self._places[name].address
-        if address is None:
-            raise RuntimeError(f"{name} does not listen yet")
+    def _here(self) -> Place:
+        """Where the Lobby of this process listens."""
+        address = self.addresses["lobby"]
+        return Place(address.host, address.port)
+
+    def _where(self, name: str) -> Place:
+        """Where callers of the classic contract find a service, in whichever process."""
+        address = Address.parse(self._guide.place(name))
         return Place(address.host, address.port)
 
     async def _listen(self, store: Store) -> None:
-        """Services with an address of their own first: the Agent has to know where they are."""
-        settings = self.settings
+        """Take every address, and only then let anybody in: by then it is known where everything is."""
         contract = Contract()
         contract.warm(channel_service_pb2.SendRequest(), channel_service_pb2.PostRequest())
-        shared = self._listener(contract)
-        own: dict[str, Address] = {}
-        for name, address in (
-            ("heartbeat", settings.heartbeat),
-            ("lobby", settings.lobby),
-            ("channel", settings.channel),
-        ):
-            listener = shared if address is None else self._listener(contract)
-            self._add(name, listener, contract)
-            self._add_classic(name, listener)
-            if address is not None:
-                own[name] = await listener.start(address)
-        facts = ServerFacts(version("madang"), store.store_id, **{name: str(where) for name, where in own.items()})
-        agent = AgentServicer(self._front, facts, self._streams)
-        add_AgentServiceServicer_to_server(agent, shared.grpc)
-        shared.serves("madang.v1.AgentService")
-        self._add_classic("agent", shared)
-        self.addresses = {"agent": await shared.start(settings.listen), **own}
-        addresses = {name: str(own.get(name, self.listen)) for name in self._places}
-        name = settings.name or str(self.listen)
-        self._nodes.announce(NodeInfo(self._node_id, name, facts.version, now(), "", addresses))
+        behind = Behind(
+            ServerFacts(version("madang"), store.store_id),
+            self._guide,
+            self._front,
+            self._heartbeat,
+            self._lobby,
+            self._moderation,
+            self._reports,
+            self._channel,
+            self._streams,
+            self._limiter,
+            contract,
+            self._calls,
+        )
+        self._stand = Stand(self.settings, lambda: self._interceptors(contract), self._certificates)
+        for name in self.settings.services:
+            listener = self._stand.at(name)
+            add(name, listener, behind)
+            if self._classic is not None and name != "channel":  # channels have ports of their own
+                listener.serves(self._classic.add(name, listener.grpc))
+        for listener in self._stand.listeners:
+            self._stack.push_async_callback(listener.stop, self.settings.drain)
+        await self._stand.bind()
+        self.addresses = self._stand.addresses
+        self._guide.open(self._own_info(store), self._stand.here())
         await self._heartbeat.share()
+        await self._stand.start()
 
-    def _listener(self, contract: Contract) -> Listener:
+    async def _export(self, address: Address) -> Address:
+        """Show the metrics to whoever asks there."""
+        sources = metrics.Sources(
+            self.settings,
+            version("madang"),
+            migrate.HEAD,
+            self._store,
+            self._hub,
+            self._agent,
+            self._front.credentials,
+            self._heartbeat,
+            self._calls,
+            self._nats,
+            cast("PostgresDatabase", self._store.database) if self._store.database.shared else None,
+            self._nodes,
+            self._healing,
+            lambda: self._guide.draining,
+        )
+        exporter = Exporter(metrics.registry(sources), lambda: not self._guide.draining)
+        where = await exporter.start(address)
+        self._stack.push_async_callback(exporter.stop)
+        if not where.is_loopback:
+            _log.warning("metrics are plain HTTP at %s: whoever reaches that address reads them", where)
+        return where
+
+    def _own_info(self, store: Store) -> NodeInfo:
+        settings = self.settings
+        return NodeInfo(
+            node_id=self._node_id,
+            name=settings.name or f"{socket.gethostname()}:{self.listen.port}",
+            version=version("madang"),
+            started_at=now(),
+            fingerprint=fingerprint(shared(settings) | {"store": store.store_id}),
+            addresses=self._stand.told(),
+        )
+
+    def _interceptors(self, contract: Contract) -> list[grpc.aio.ServerInterceptor]:
         settings = self.settings
         ours = ContractInterceptor(
-            self._agent, contract, self._limiter, settings.trusted_proxies, access_log=settings.access_log
+            self._agent,
+            contract,
+            self._limiter,
+            settings.trusted_proxies,
+            counts=self._calls,
+            access_log=settings.access_log,
         )
-        listener = Listener(self.settings, [ours, ClassicInterceptor()], self._certificates)
-        self._listeners.append(listener)
-        self._stack.push_async_callback(listener.stop, self.settings.drain)
-        return listener
-
-    def _add(self, name: str, listener: Listener, contract: Contract) -> None:
-        match name:
-            case "heartbeat":
-                add_HeartbeatServiceServicer_to_server(HeartbeatServicer(self._heartbeat, self._streams), listener.grpc)
-                listener.serves("madang.v1.HeartbeatService")
-            case "lobby":
-                add_LobbyServiceServicer_to_server(
-                    LobbyServicer(self._lobby, self._moderation, self._reports), listener.grpc
-                )
-                listener.serves("madang.v1.LobbyService")
-            case "channel":
-                channel = ChannelServicer(self._channel, self._heartbeat, self._streams, contract, self._limiter)
-                add_ChannelServiceServicer_to_server(channel, listener.grpc)
-                listener.serves("madang.v1.ChannelService")
-
-    def _add_classic(self, name: str, listener: Listener) -> None:
-        self._places[name] = listener
-        if self._classic is not None and name != "channel":  # channels have ports of their own
-            listener.serves(self._classic.add(name, listener.grpc))
+        return [ours, ClassicInterceptor()]
 
     def _committed(self, events: list[Event]) -> None:
         """Ring the bus for what was committed: changes in their encoded form, which every reader shares."""
@@ -284,6 +361,10 @@ class Node:
                     self._bus.publish(changed)
             else:
                 self._bus.publish(event)
+
+    def _recovered(self) -> None:
+        """The store can be written again: what was stored without anybody knowing was not told."""
+        self._bus.publish(NewsLost())
 
     async def _bot_rate(self, user_id: int) -> tuple[int, int]:
         a_second, burst = await self._store.read(accounts.limits, user_id)
@@ -301,6 +382,13 @@ class Node:
         await self._heartbeat.share()
 
 
+async def _join(store: Store, cluster: str) -> None:
+    """Raises StoreOfAnotherCluster."""
+    found = await store.write(belonging.claim, cluster)
+    if found != cluster:
+        raise StoreOfAnotherCluster(found, cluster)
+
+
 def _nats_options(settings: Settings) -> NatsOptions:
     return NatsOptions(
         settings.bus,
@@ -311,33 +399,3 @@ def _nats_options(settings: Settings) -> NatsOptions:
         settings.bus_cert,
         settings.bus_key,
     )
-
-
-async def _once(action: Callable[[], Awaitable[None]]) -> None:
-    """Do something that was left over. What fails is logged, and tried again at the next start."""
-    try:
-        await action()
-    except MadangError as error:
-        _log.warning("left over: %s", error)
-
-
-async def _every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
-    """Do something now and then. What fails is logged, and tried again at its time."""
-    name = getattr(action, "__name__", "housekeeping")
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            await action()
-        except MadangError as error:
-            _log.warning("%s: %s", name, error)
-        except Exception:
-            _log.exception("%s failed", name)
-
-
-async def _finish(task: asyncio.Task[None]) -> None:
-    await task
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

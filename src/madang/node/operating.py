@@ -1,4 +1,4 @@
-"""`madang cert`, `backup`, `restore` and `doctor`: their parsers, and what they print."""
+"""`madang cert`, `backup`, `restore`, `move` and `doctor`: their parsers, and what they print."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from madang.node.settings import SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from madang.node.config import Config
     from madang.ops.doctor import Finding
 
 DEFAULT_DAYS = 365
 MOST_DAYS = 36_500
+INTERRUPTED = 130
 
 EXITS = """\
 exit codes:
@@ -61,6 +63,22 @@ def add_parsers(commands: Commands) -> None:
     add_settings(restore, "data")
     restore.set_defaults(func=run_restore)
 
+    move = _add(commands, "move", "move a server's data from SQLite to PostgreSQL, with every number as it was")
+    move.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="sqlite:///PATH of the data directory or of the data file; its server is stopped",
+    )
+    move.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        help="postgresql://USER@HOST:PORT/NAME, an empty database (default: the "
+        "setting `database`: in the environment a password is not seen by others, as it is in a command line)",
+    )
+    add_settings(move, "database")
+    move.set_defaults(func=run_move)
+
     doctor = _add(commands, "doctor", "see whether a server is set up well and its data is whole")
     add_settings(doctor)
     doctor.add_argument(
@@ -98,7 +116,7 @@ def run_backup(arguments: argparse.Namespace) -> int:
     from madang.ops.manifest import BackupError
 
     try:
-        made = backup(config_of(arguments).data, arguments.directory)
+        made = backup(_directory(config_of(arguments)), arguments.directory)
     except SettingError as error:
         return usage_error(error)
     except BackupError as error:
@@ -118,7 +136,7 @@ def run_restore(arguments: argparse.Namespace) -> int:
             held = f"{contents.messages} messages in {contents.channels} channels of {contents.users} users"
             print(f"{arguments.directory} is whole: {held}, as of {made.created_at}")
             return 0
-        data = config_of(arguments).data
+        data = _directory(config_of(arguments))
         put = restore(arguments.directory, data, end_sessions=arguments.end_sessions)
     except SettingError as error:
         return usage_error(error)
@@ -134,6 +152,37 @@ def run_restore(arguments: argparse.Namespace) -> int:
             "Sessions and invites that were revoked after that are good again (--end-sessions ends them all), and bans"
         )
         print("that were set after that have to be set again.")
+    return 0
+
+
+def run_move(arguments: argparse.Namespace) -> int:
+    """Move the data; the exit code."""
+    import asyncio
+    import time
+
+    from madang.node.kinds import DATABASE
+    from madang.ops.move import MoveError, move
+
+    try:
+        config = config_of(arguments)
+        target = DATABASE.read(arguments.target) if arguments.target else config.values["database"].value
+        source = _data_file(arguments.source)
+        if target is None:
+            raise SettingError("where to? Give the target, postgresql://USER@HOST:PORT/NAME, or MADANG_DATABASE")
+    except SettingError as error:
+        return usage_error(error)
+    try:
+        moved = asyncio.run(move(source, target, _tell, time.time_ns() // 1000))
+    except MoveError as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        print("madang: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    if moved.again:
+        print("everything was there already")
+    else:
+        print(f"moved {sum(moved.rows.values())} rows, the same on both sides; the store is {moved.store_id} as before")
+    print("start the nodes with --database; the data file stays as it is, and no server starts on it any more")
     return 0
 
 
@@ -176,7 +225,7 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
             )
         addresses = [(address.host, address.port) for address in settings.addresses]
         files = settings.tls_cert, settings.tls_key, settings.tls_client_ca
-        patient = Patient(config.data, addresses, *files)
+        patient = Patient(config.data, addresses, *files, database=settings.database)
     yield from examine(patient)
 
 
@@ -188,6 +237,33 @@ def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def _directory(config: Config) -> Path:
+    """The directory of the data. Raises BackupError where it is in a database, whose own tools know better."""
+    from madang.ops.manifest import BackupError
+
+    if config.values["database"].value is not None:
+        raise BackupError(
+            f"this server's data is in PostgreSQL ({config.values['database'].source}): back it up with pg_dump, and "
+            "put it back with pg_restore; docs/operations.md tells how"
+        )
+    return config.data
+
+
+def _data_file(url: str) -> Path:
+    """The data file of `sqlite:///PATH`, which may be its directory. Raises SettingError."""
+    from madang.storage.store import FILE_NAME
+
+    scheme, separator, path = url.partition(":///")
+    if scheme != "sqlite" or not separator or not path:
+        raise SettingError(f"{url!r} is not sqlite:///PATH (and sqlite:////PATH for a path from the root)")
+    found = Path(path).expanduser()
+    return found / FILE_NAME if found.is_dir() else found
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
 
 
 def _days(text: str) -> int:

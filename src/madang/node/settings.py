@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -16,6 +17,9 @@ from madang.rpc.classic.times import Times
 DEFAULT_PORT = 50050
 LOG_FORMATS = ("text", "json")
 FOREVER = 1_000_000
+
+
+_CLUSTER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class SettingError(ValueError):
@@ -183,6 +187,12 @@ class Settings:
     keepalive_timeout: float = 10.0
     """How long it waits for the answer, seconds; then the connection and its streams end."""
 
+    metrics: Address | None = None
+    """Where Prometheus fetches the metrics, by plain HTTP; None: nowhere."""
+
+    traces: str | None = None
+    """Where an OpenTelemetry collector takes traces, `http://HOST:PORT` (OTLP over gRPC); None: nothing is traced."""
+
     log_format: str = "text"
     """`text` or `json`: how a line of the log looks."""
 
@@ -194,6 +204,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self._check_tls()
+        self._check_cluster()
         if self.password_time < 1 or self.password_lanes < 1 or self.password_memory < 8 * self.password_lanes:
             raise SettingError("password_time and password_lanes are at least 1, password_memory 8 for each lane")
         own = self.addresses
@@ -204,16 +215,29 @@ class Settings:
             address: Address | None = getattr(self, name)
             if address is not None and is_wildcard(address.host):
                 raise SettingError(f"{name}: clients are told {address}, so it has to be one that they can reach")
-        for name in ("pace", "drain", "keepalive", "keepalive_timeout"):
+        for name in ("pace", "drain", "keepalive", "keepalive_timeout", "wait", "handover"):
             if not 0 <= getattr(self, name) < FOREVER:
                 raise SettingError(f"{name} must not be negative, and less than {FOREVER} seconds")
+        if self.metrics is not None and self.metrics.port and self.metrics in own:
+            raise SettingError("metrics has the address of a service; it needs one of its own")
         if self.log_format not in LOG_FORMATS:
             raise SettingError(f"log_format is {' or '.join(LOG_FORMATS)}, not {self.log_format!r}")
 
     @property
     def addresses(self) -> list[Address]:
         """Every address that is listened on, but for the classic contract's ports."""
-        return [each for each in (self.listen, self.heartbeat, self.lobby, self.channel) if each is not None]
+        own = [self.own_address(name) for name in self.services]
+        return [*([self.listen] if None in own else []), *(address for address in own if address is not None)]
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether there may be other nodes."""
+        return bool(self.bus)
+
+    def own_address(self, service: str) -> Address | None:
+        """The address that a service has of its own; None for one that stands with the Agent."""
+        address: Address | None = None if service == "agent" else getattr(self, service)
+        return address
 
     @property
     def is_loopback(self) -> bool:
@@ -230,6 +254,30 @@ class Settings:
         """`classic`, or what follows from the addresses."""
         return self.is_loopback if self.classic is None else self.classic
 
+    def _check_cluster(self) -> None:
+        if self.bus and self.database is None:
+            raise SettingError("several nodes need one PostgreSQL: a bus goes with a database (--database)")
+        if not self.bus and set(self.services) != set(SERVICES):
+            raise SettingError("services in processes of their own find each other over a bus: --bus, and --database")
+        if (self.bus_cert is None) != (self.bus_key is None):
+            raise SettingError("bus_cert and bus_key belong together: a certificate and its key")
+        if not self.bus and (self.bus_credentials or self.bus_ca or self.bus_cert):
+            raise SettingError("bus_credentials, bus_ca and bus_cert are for a bus: --bus")
+        if _CLUSTER.fullmatch(self.cluster) is None:
+            raise SettingError("a cluster's name is 1 to 64 letters, digits, '-' and '_'")
+        if self.database_connections < 2:
+            raise SettingError("database_connections is at least 2: one writes, the others read")
+        for name in ("heartbeat", "lobby", "channel"):
+            if getattr(self, name) is not None and name not in self.services:
+                raise SettingError(f"{name}: this process does not serve it, see services")
+        if self.advertise is not None and is_wildcard(self.advertise.host):
+            raise SettingError(f"advertise: clients are told {self.advertise}, so it has to be one that they can reach")
+        shares = any(self.own_address(name) is None for name in self.services)
+        if self.bus and self.advertise is None and shares and is_wildcard(self.listen.host):
+            raise SettingError(
+                f"advertise: clients are told of every node; where is this one? {self.listen} is anywhere"
+            )
+
     def _check_tls(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingError("tls_cert and tls_key belong together: a certificate and its key")
@@ -240,6 +288,7 @@ class Settings:
         for address in self.addresses:
             if not address.is_loopback:
                 raise SettingError(
-                    f"{address} is not a loopback address: other machines connect with TLS (--tls-cert and --tls-key; "
-                    "`madang cert` makes a pair), or with --insecure behind something that encrypts"
+                    f"{address} is not a loopback address, as localhost:50050 is: other machines connect with TLS "
+                    "(--tls-cert and --tls-key; `madang cert` makes a pair), or with --insecure behind something that "
+                    "encrypts"
                 )

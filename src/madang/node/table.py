@@ -12,10 +12,12 @@ from madang.core.models import Registration
 from madang.node.kinds import (
     ADDRESS,
     ALLOWANCE,
+    COLLECTOR,
     DATABASE,
     DIRECTORY,
     FILE,
     LOG_FORMAT,
+    MASK,
     NAMES,
     NETWORKS,
     NUMBER,
@@ -30,7 +32,6 @@ from madang.node.kinds import (
 )
 from madang.node.settings import Settings
 
-MASK = "(secret)"
 LIMIT = "limit_"
 """How the names of those rows begin that are the fields of `madang.core.limits.Limits`."""
 
@@ -47,7 +48,7 @@ class Setting:
     when_unset: str = ""
     """What holds where the default is None."""
     secret: bool = False
-    """Whether the value is never shown."""
+    """Whether the value, or the password in it, is never shown."""
 
     @property
     def flag(self) -> str:
@@ -79,7 +80,10 @@ class Setting:
 
     def show(self, value: object) -> str:
         """A value as it may be shown to anyone."""
-        return MASK if self.secret and value is not None else self.kind.show(value)
+        text = self.kind.show(value)
+        if not self.secret or not text:
+            return text
+        return MASK if self.kind.mask is None else self.kind.mask(text)
 
 
 _DEFAULTS = Settings()
@@ -149,6 +153,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("drain", SECONDS, "how long a shutdown waits for calls under way"),
     Setting("keepalive", SECONDS, "how often a silent connection is asked whether it still lives"),
     Setting("keepalive_timeout", SECONDS, "how long its answer may take; then it ends"),
+    Setting("metrics", ADDRESS, "where to answer /metrics, /ready and /live by plain HTTP, to whoever asks", "off"),
+    Setting("traces", COLLECTOR, "where an OpenTelemetry collector takes traces (OTLP over gRPC)", "off"),
     Setting("log_format", LOG_FORMAT, "how the log looks: lines for people, or a JSON object a line"),
     Setting("access_log", SWITCH, "log a line for each call: who, from where, how it ended; no words, no secrets"),
     Setting("verbose", SWITCH, "log more"),

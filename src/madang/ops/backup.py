@@ -17,6 +17,7 @@ from pathlib import Path
 
 from madang.ops import files, manifest
 from madang.ops.manifest import BackupError, Manifest
+from madang.ops.reading import reading
 from madang.storage import migrate
 from madang.storage.errors import StoreError
 from madang.storage.store import FILE_NAME
@@ -68,7 +69,7 @@ def _copy(source: Path, directory: Path) -> Manifest:
     path = directory / FILE_NAME
     files.create(path)
     with (
-        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as origin,
+        reading(source) as origin,
         closing(sqlite3.connect(path)) as copy,
     ):
         origin.backup(copy)  # all pages in one step: a copy that is begun anew at each write would never end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import os
 import resource
@@ -10,7 +11,6 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 from madang.ops import certificates
 from madang.ops.certificates import CertificateError
 from madang.ops.listening import Answer, ask
+from madang.ops.reading import reading
 from madang.ops.verify import verify
 from madang.storage import migrate
 from madang.storage.errors import StoreError
@@ -53,13 +54,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What there is to look at: the data directory, addresses that are listened on, and the TLS files if there are."""
+    """What there is to look at: the data directory, addresses that are listened on, and the TLS files if there are.
+
+    `database`: the address of the PostgreSQL database that the data is in; None: it is in the directory.
+    """
 
     data: Path
     addresses: Sequence[tuple[str, int]]
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+    database: str | None = None
 
 
 def ok(check: str, text: str) -> Finding:
@@ -84,7 +89,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
         _certificate,
         _space,
         _clock,
-        _database,
+        _database if patient.database is None else _shared_database,
         _open_files,
         _ports,
     ]
@@ -188,7 +193,7 @@ def _newest_message(path: Path) -> float:
         # The newest of each channel: an index leads there, where max(created_at) would read every message.
         query = """SELECT max(m.created_at) FROM channels c
                    JOIN messages m ON m.channel_id = c.channel_id AND m.version = c.sequence"""
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with reading(path) as connection:
             (newest,) = connection.execute(query).fetchone()
     except (StoreError, sqlite3.Error):
         return 0.0  # told by the look at the database
@@ -212,6 +217,24 @@ def _database(patient: Patient) -> Iterator[Finding]:
     if not contents.problems:
         held = f"{contents.messages} messages in {contents.channels} channels of {contents.users} users"
         yield ok("database", f"whole: {held}; schema {revision}")
+
+
+def _shared_database(patient: Patient) -> Iterator[Finding]:
+    from madang.storage.shared import look_at
+
+    if patient.database is None:
+        return
+    try:
+        found, revision = asyncio.run(look_at(patient.database))
+    except StoreError as error:
+        yield fail("database", str(error), "see docs/operations.md")
+        return
+    if revision is None:
+        yield ok("database", f"{found} is empty; the server makes its tables")
+    elif revision != migrate.HEAD:
+        yield ok("database", f"{found} has the schema {revision}; the server brings it to {migrate.HEAD}")
+    else:
+        yield ok("database", f"{found} can be written; schema {revision}")
 
 
 def _open_files(_: Patient) -> Iterator[Finding]:

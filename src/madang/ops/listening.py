@@ -31,9 +31,12 @@ class Answer(Enum):
 def ask(host: str, port: int, certificate: Path | None) -> Answer:
     """Ask whoever listens at an address of this machine; `certificate`: what it should show, with TLS."""
     reach = "localhost" if is_wildcard(host) else host
-    bindable = _bindable(host, port)
-    if bindable is not None:
-        return Answer.FREE if bindable else Answer.UNBINDABLE
+    try:
+        free = bindable(host, port)
+    except OSError:
+        free = False
+    if free is not None:
+        return Answer.FREE if free else Answer.UNBINDABLE
     target = f"[{reach}]:{port}" if ":" in reach else f"{reach}:{port}"
     with _channel(target, certificate) as channel:
         try:
@@ -45,14 +48,17 @@ def ask(host: str, port: int, certificate: Path | None) -> Answer:
     return Answer.SERVING if answer.status == health_pb2.HealthCheckResponse.SERVING else Answer.OTHER
 
 
-def _bindable(host: str, port: int) -> bool | None:
-    """Whether one could listen there; None when somebody does already."""
+def bindable(host: str, port: int) -> bool | None:
+    """Whether one could listen at one of a host's addresses at least; None when somebody has the port at any of them.
+
+    gRPC is content with any one of the addresses that a name stands for: of localhost it would take ::1 when another
+    program has 127.0.0.1, and clients would meet now the one, now the other. Raises OSError for a name that is not
+    known.
+    """
     answers = []
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError:
-        return False
-    for family, kind, protocol, _, where in found:
+    for family, kind, protocol, _, where in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
         try:
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +66,7 @@ def _bindable(host: str, port: int) -> bool | None:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind(where)
                 answers.append(True)
-        except OSError as error:
+        except OSError as error:  # an address that this machine does not have is no hindrance if it has another one
             if error.errno == errno.EADDRINUSE:
                 return None
             answers.append(False)

@@ -18,6 +18,7 @@ from madang.ops.verify import Contents, verify
 from madang.storage import migrate
 from madang.storage.errors import StoreError
 from madang.storage.lock import LOCK_NAME, DirectoryLock
+from madang.storage.marks import MOVED, STORE_ID
 from madang.storage.store import FILE_NAME
 
 MAY_BE_THERE = frozenset({LOCK_NAME, "madang.toml", CERT_NAME, KEY_NAME, "lost+found"})
@@ -102,7 +103,8 @@ def _put(source: Path, made: Manifest, data: Path, end_sessions: bool) -> tuple[
         if files.copy(source, partial) != made.sha256:
             raise BackupError(f"{source} has changed since it was checked")
         with closing(sqlite3.connect(partial)) as connection, connection:
-            connection.execute("UPDATE store_info SET value = ? WHERE key = 'store_id'", (store_id,))
+            connection.execute("UPDATE store_info SET value = ? WHERE key = ?", (store_id, STORE_ID))
+            connection.execute("DELETE FROM store_info WHERE key = ?", (MOVED,))  # another store, with a way of its own
             ended = _end_sessions(connection) if end_sessions else 0
             _audit(connection, made, ended if end_sessions else None)
         files.sync(partial)

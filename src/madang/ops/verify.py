@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
+
+from madang.ops.reading import reading
 
 # Every number of a channel was taken by a message posted, or by a change of one. Where nothing was ever changed, the
 # messages are numbered without a hole; the newest number is always the newest version.
@@ -34,7 +34,7 @@ def verify(path: Path, *, quick: bool = False) -> Contents:
     cannot be read at all.
     """
     check = "quick_check" if quick else "integrity_check"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with reading(path) as connection:
         connection.execute("BEGIN")  # one snapshot
         found = [str(row[0]) for row in connection.execute(f"PRAGMA {check}(20)")]
         problems = [] if found == ["ok"] else [f"SQLite says: {line}" for line in found]

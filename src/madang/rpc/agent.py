@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from madang.core.errors import MadangError
@@ -11,6 +12,7 @@ from madang.rpc.agent_bots import BotServicer
 from madang.rpc.interceptor import Context, actor, caller, caller_address
 from madang.rpc.streaming import ending
 from madang.services.front import Front
+from madang.services.guide import Guide
 from madang.services.sessions import SignedIn
 from madang.services.streams import Streams
 from madang.v1 import agent_service_pb2 as pb
@@ -25,27 +27,21 @@ _REGISTRATIONS: dict[Registration, pb.Registration.ValueType] = {
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What the Agent tells of its server. Addresses are `host:port`; empty means: where the Agent was found."""
+    """What the Agent tells of its server."""
 
     version: str
     store_id: str
-    heartbeat: str = ""
-    lobby: str = ""
-    channel: str = ""
-
-    def endpoints(self) -> pb.Endpoints:
-        """The addresses as the contract has them."""
-        return pb.Endpoints(heartbeat=self.heartbeat, lobby=self.lobby, channel=self.channel)
 
 
 class AgentServicer(AdminServicer, BotServicer):
     """Decode, call, encode; what each method does is said in the contract."""
 
-    def __init__(self, front: Front, facts: ServerFacts, streams: Streams) -> None:
+    def __init__(self, front: Front, facts: ServerFacts, guide: Guide, streams: Streams) -> None:
         AdminServicer.__init__(self, front)
         BotServicer.__init__(self, front)
         self._front = front
         self._facts = facts
+        self._guide = guide
         self._streams = streams
 
     async def GetServer(self, request: pb.GetServerRequest, context: Context) -> pb.GetServerResponse:
@@ -54,14 +50,17 @@ class AgentServicer(AdminServicer, BotServicer):
         return pb.GetServerResponse(
             version=facts.version,
             store_id=facts.store_id,
-            endpoints=facts.endpoints(),
+            endpoints=self._endpoints(request.avoid),
             registration=_REGISTRATIONS[entrance.registration],
             guests=entrance.guests,
+            nodes=self._guide.agents(),
+            draining=self._guide.draining,
         )
 
     async def SignIn(self, request: pb.SignInRequest, context: Context) -> pb.SignInResponse:
         """See the contract."""
         agent, address = self._front.agent, caller_address()
+        endpoints = self._endpoints()
         match request.WhichOneof("credential"):
             case "token":
                 signed_in = await agent.sign_in_token(request.token.token, address)
@@ -75,8 +74,13 @@ class AgentServicer(AdminServicer, BotServicer):
             session=session_to_pb(signed_in.session),
             user=user_to_pb(signed_in.user),
             store_id=self._facts.store_id,
-            endpoints=self._facts.endpoints(),
+            endpoints=endpoints,
         )
+
+    def _endpoints(self, avoid: Collection[str] = ()) -> pb.Endpoints:
+        """Where the services are now. Raises ServiceMissing: who cannot chat had better not sign in."""
+        where = self._guide.directions(avoid)
+        return pb.Endpoints(heartbeat=where.heartbeat, lobby=where.lobby, channel=where.channel)
 
     async def SignOut(self, request: pb.SignOutRequest, context: Context) -> pb.SignOutResponse:
         """See the contract."""
@@ -101,6 +105,7 @@ class AgentServicer(AdminServicer, BotServicer):
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         """See the contract."""
+        endpoints = self._endpoints()
         made: SignedIn = await self._front.accounts.register(
             request.handle,
             request.password,
@@ -114,7 +119,7 @@ class AgentServicer(AdminServicer, BotServicer):
             session=session_to_pb(made.session),
             user=user_to_pb(made.user),
             store_id=self._facts.store_id,
-            endpoints=self._facts.endpoints(),
+            endpoints=endpoints,
         )
 
     async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> pb.ChangePasswordResponse:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from madang.core.errors import InvalidField
+from madang.rpc.counting import CallCounts
 from madang.rpc.interceptor import Context, caller
 from madang.rpc.post import PostStream
 from madang.rpc.streaming import ending
@@ -28,7 +31,10 @@ class ChannelServicer(ChannelServiceServicer):
         streams: Streams,
         contract: Contract,
         limiter: Limiter,
+        counts: CallCounts | None = None,
     ) -> None:
+        """`counts`: where it is counted what is refused of a list of messages."""
+        self._refused = partial((counts or CallCounts()).refused, "ChannelService/Post")
         self._channel = channel
         self._heartbeat = heartbeat
         self._streams = streams
@@ -46,7 +52,7 @@ class ChannelServicer(ChannelServiceServicer):
     ) -> None:
         """See the contract."""
         budget = await self._limiter.messages(caller())
-        stream = PostStream(self._channel, self._contract, caller().user_id, context, budget)
+        stream = PostStream(self._channel, self._contract, caller().user_id, context, budget, self._refused)
         with ending(self._streams, caller().session_id, stream.end):
             await stream.run()
 

@@ -24,6 +24,7 @@ from madang.core.limits import MAX_BYTES_BEFORE_SIGN_IN, MAX_SECONDS_BEFORE_SIGN
 from madang.core.models import Actor, Session
 from madang.rpc.access_log import logged
 from madang.rpc.address import Network, address_of
+from madang.rpc.counting import CallCounts
 from madang.rpc.status import abort
 from madang.rpc.validation import Contract
 from madang.services.agent import AgentService
@@ -85,14 +86,18 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
         limiter: Limiter,
         trusted_proxies: Sequence[Network] = (),
         *,
+        counts: CallCounts | None = None,
         access_log: bool = False,
     ) -> None:
-        """`access_log`: whether a line is logged for each call."""
+        """`counts`: where calls are counted; a node has one for all of its listeners. `access_log`: whether a line is
+        logged for each call.
+        """
         self._access_log = access_log
         self._agent = agent
         self._contract = contract
         self._limiter = limiter
         self._trusted_proxies = trusted_proxies
+        self._counts = counts or CallCounts()
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -112,6 +117,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
             try:
                 await self._authenticate(handler_call_details.invocation_metadata)
             except MadangError as error:
+                self._counts.turned_away(method.removeprefix(PREFIX), error)
                 return self._refusing(method.removeprefix(PREFIX), error)
         return wrapped
 
@@ -158,6 +164,7 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                 with limiter.stream(session, limit_key(address)) if streams else limiter.under_way(session):
                     return await call(request, context)
             except MadangError as error:
+                self._counts.refused(name, error)
                 _reason.set(error.reason)
                 if isinstance(error, Internal):
                     _log.error("%s failed", method, exc_info=error.__cause__ or error)
@@ -172,7 +179,8 @@ class ContractInterceptor(grpc.aio.ServerInterceptor):
                     _log.exception("%s failed", method)
                 await abort(context, Internal())
 
-        return logged(name, guarded, self._who) if self._access_log else guarded
+        counted = self._counts.counted(name, guarded, streams=streams)
+        return logged(name, counted, self._who) if self._access_log else counted
 
     def _refusing(self, name: str, error: MadangError) -> Handler:
         """A handler that refuses a call, whatever its shape, before anything is read of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -63,10 +63,12 @@ class PostStream:
         user_id: int,
         context: Context,
         budget: MessageBudget | None = None,
+        refused: Callable[[MadangError], None] = lambda error: None,
     ) -> None:
-        """`budget`: what the messages are paid from; None: they cost nothing."""
+        """`budget`: what the messages are paid from; None: they cost nothing. `refused` is told of each that is."""
         self._channel = channel
         self._budget = budget
+        self._refused = refused
         self._awaited: str | None = None  # the request_id of the message that has to come first
         self._contract = contract
         self._user_id = user_id
@@ -142,7 +144,7 @@ class PostStream:
             not size or (self._on_its_way[0].stored.done() and len(response.results) < MAX_RESULTS)
         ):
             posted = self._on_its_way.popleft()
-            await _answer(response, posted)
+            await _answer(response, posted, self._refused)
             size += posted.size
         return size
 
@@ -198,7 +200,7 @@ class PostStream:
         return Draft(send.channel_id, self._user_id, Content.TEXT, send.text, request_id)
 
 
-async def _answer(response: pb.PostResponse, posted: _Posted) -> None:
+async def _answer(response: pb.PostResponse, posted: _Posted, refused: Callable[[MadangError], None]) -> None:
     """Add what became of a list, when it is known."""
     outcomes: Sequence[Message | MadangError] = ()
     failed: MadangError | None = None
@@ -221,6 +223,7 @@ async def _answer(response: pb.PostResponse, posted: _Posted) -> None:
             stamp.seconds, rest = divmod(outcome.created_at, 1_000_000)
             stamp.nanos = rest * 1000
         else:
+            refused(outcome)
             if outcome is not latest:
                 latest, status = outcome, to_status(outcome)
             result.error.CopyFrom(status)

@@ -28,7 +28,6 @@ _CODES: dict[type[errors.MadangError], code_pb2.Code.ValueType] = {
 
 def to_status(error: errors.MadangError) -> status_pb2.Status:
     """The status of an error: its code, its text, and ErrorInfo, BadRequest, RetryInfo as they apply."""
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), code_pb2.INTERNAL)
     details: list[message.Message] = [
         error_details_pb2.ErrorInfo(
             reason=error.reason, domain=DOMAIN, metadata={name: str(value) for name, value in error.facts.items()}
@@ -42,13 +41,22 @@ def to_status(error: errors.MadangError) -> status_pb2.Status:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(round(error.retry_after * 1000))
         details.append(retry)
-    return status_pb2.Status(code=code, message=str(error), details=[_packed(detail) for detail in details])
+    return status_pb2.Status(code=_code(error), message=str(error), details=[_packed(detail) for detail in details])
 
 
 async def abort(context: grpc.aio.ServicerContext[object, object], error: errors.MadangError) -> NoReturn:
     """End the call with the error. Raises grpc's own AbortError."""
     status = rpc_status.to_status(to_status(error))
     await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def code_of(error: errors.MadangError) -> str:
+    """The name of an error's status code."""
+    return str(code_pb2.Code.Name(_code(error)))
+
+
+def _code(error: errors.MadangError) -> code_pb2.Code.ValueType:
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), code_pb2.INTERNAL)
 
 
 def _packed(detail: message.Message) -> any_pb2.Any:

@@ -113,6 +113,10 @@ class AgentService:
         shown, more = cut(found_here, size)
         return shown, encode_token(query, shown[-1].session_id) if more else ""
 
+    async def sessions_of_kind(self, kind: UserKind, user_id: int = 0) -> list[Session]:
+        """The good sessions of all users of a kind, or of one of them, as the store has them now."""
+        return await self._store.read(sessions.of_kind, kind, self._clock(), user_id)
+
     async def revoke_session(self, actor: Actor, session_id: int) -> int:
         """End one session, and its streams; how many ended just now. Raises SessionNotFound."""
         return await self._store.write(_revoke_session, actor, session_id)

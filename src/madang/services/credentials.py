@@ -32,6 +32,10 @@ class Credentials:
         self._store = store
         self._passwords = passwords
         self._limiter = limiter
+        self.right = 0
+        """How many passwords were right."""
+        self.wrong = 0
+        """How many were not, or were of nobody."""
 
     async def prove(self, handle: str, password: str, address: str) -> Proof:
         """That somebody is who it says it is. Raises CredentialsWrong, RateLimited, Overloaded.
@@ -57,9 +61,11 @@ class Credentials:
             attempt.withdrawn()
             raise
         if known is None or password_hash is None or not verdict.right:
+            self.wrong += 1
             await self._store.write(_failed, handle, known.user.user_id if known else 0, address)
             raise CredentialsWrong
         attempt.succeeded()
+        self.right += 1
         return Proof(known.user, password_hash, verdict.rehashed)
 
 

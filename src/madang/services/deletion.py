@@ -53,7 +53,7 @@ def delete_account(transaction: Transaction, user: User) -> None:
     codes.revoke_invites_of(transaction, user.user_id)
     codes.revoke_resets_by(transaction, user.user_id)
     codes.revoke_resets_of(transaction, user.user_id)
-    for channel_id in memberships.of_user(transaction.connection, user.user_id):
+    for channel_id in sorted(memberships.of_user(transaction.connection, user.user_id)):  # see storage/locks.py
         membership.depart(transaction, user.user_id, channel_id)
     transaction.events.append(UserChanged(accounts.mark_deleted(transaction, user.user_id)))
 
@@ -72,6 +72,8 @@ def _delete_me(transaction: Transaction, actor: Actor, proof: Proof | None, eras
 
 
 def _heads(transaction: Transaction, user_id: int) -> dict[int, int]:
+    if transaction.locks is not None:  # what another node is storing for the account just now is waited for
+        transaction.lock_channels(traces.heads(transaction.connection, user_id))
     return traces.heads(transaction.connection, user_id)
 
 

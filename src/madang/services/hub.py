@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from madang.bus.base import Bus
+from madang.core.contents import leaver_id
 from madang.core.errors import MadangError
 from madang.core.events import (
     ChannelChanged,
@@ -26,10 +27,11 @@ from madang.core.events import (
     TypingStarted,
     UserChanged,
 )
-from madang.core.models import User
+from madang.core.models import LOBBY_ID, Message, User
 from madang.core.pacing import Turns
+from madang.services.lag import LagProbe
 from madang.services.ring import MAX_BATCH_BYTES, Ring
-from madang.storage import messages
+from madang.storage import memberships, messages
 from madang.storage.store import Store
 from madang.wire.batches import encode_batch, encode_segment
 
@@ -90,6 +92,7 @@ class Cursor:
 
     __slots__ = (
         "_ended",
+        "_followed",
         "_hub",
         "_moves",
         "_notices",
@@ -115,6 +118,7 @@ class Cursor:
         self._notices = Notices()
         self._waiter: asyncio.Future[None] | None = None
         self._ended: MadangError | None = None
+        self._followed = 0.0  # when the change began that was followed and is being written; see LagProbe
 
     def watch(self, channel_id: int, position: int) -> None:
         """Read the channel from the position on, wherever it was announced to begin before."""
@@ -133,6 +137,9 @@ class Cursor:
 
     async def next(self) -> News:
         """What is new, as soon as there is something. Raises what the cursor was ended with."""
+        if self._followed:  # whoever asks again has written what it had
+            self._hub.lag.delivered(self._followed, asyncio.get_running_loop().time())
+            self._followed = 0.0
         while True:
             if self._ended is not None:
                 raise self._ended
@@ -218,11 +225,16 @@ class Cursor:
                 if batches:  # what is here already should not wait for the store; it is the first to do so next time
                     self._ready = {channel_id: None, **self._ready}
                     break
+                self._hub.ring_misses += 1
                 found = await self._hub.load(channel_id, position)
                 if self.positions.get(channel_id) != position:  # left meanwhile
                     continue
+            else:
+                self._hub.ring_hits += 1
             encoded, through = found
             self.positions[channel_id] = through
+            if self._hub.lag.carries(channel_id, position, through):
+                self._followed = self._hub.lag.began
             if through < ring.head:
                 self._ready[channel_id] = None
             if through > position:
@@ -265,6 +277,11 @@ class Hub:
         self._loads: dict[tuple[int, int], asyncio.Task[tuple[bytes, int]]] = {}
         self._history = asyncio.Semaphore()
         self._store: Store | None = None
+        self.lag = LagProbe()
+        self.ring_hits = 0
+        """How many batches readers took from rings."""
+        self.ring_misses = 0
+        """How many a ring did not have."""
         bus.subscribe(ChannelChanged, self._on_changes)
         bus.subscribe(MembershipChanged, self._on_membership)
         bus.subscribe(TypingStarted, self._on_typing)
@@ -402,10 +419,27 @@ class Hub:
             ring = self.rings.get(channel_id)
             until = None if ring is None else ring.boundary(position)
             changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES, until)
+            if self._bus.is_shared and channel_id != LOBBY_ID:
+                await self._let_go(channel_id, changes.messages)
             segment = encode_segment(changes.messages)
         finally:
             loop.call_later((loop.time() - began) * HISTORY_REST, self._history.release)
         return encode_batch(channel_id, changes.after, changes.through, [segment]), changes.through
+
+    async def _let_go(self, channel_id: int, entries: Sequence[Message]) -> None:
+        """Take the cursors of those who went with one of these entries: the node where that was may tell it later than
+        others tell what came after it.
+
+        An entry may be old, and its user back since: it is the store that says.
+        """
+        gone = {user_id: entry.sequence for entry in entries if (user_id := leaver_id(entry))}
+        read = {user_id for user_id in gone if any(channel_id in each.positions for each in self.cursors(user_id))}
+        if not read:
+            return
+        members = await self._source.read(memberships.marks, read)
+        for user_id in read:
+            if channel_id not in members.get(user_id, {}):
+                self._on_membership(MembershipChanged(channel_id, user_id, False, gone[user_id]))
 
     async def _check(self) -> None:
         """What `check_soon` asked for. What fails is checked with everything else."""
@@ -427,6 +461,8 @@ class Hub:
         ring = self.rings.get(event.channel_id)
         if ring is not None and ring.append(event.after, event.through, event.segment):
             self._turns.ask(event.channel_id)
+            now = asyncio.get_running_loop().time()
+            self.lag.begin(event.channel_id, event.through, len(self._readers[event.channel_id]), now, event.trace)
             if self._timer is None:
                 self._take_turns()
 

@@ -93,7 +93,8 @@ class LobbyService:
 
     async def retire(self, channel_id: int) -> None:
         """Archive a channel that a classic user made, when nobody is in it. Any other channel stays as it is."""
-        await self._store.write(making.retire, channel_id)
+        if await self._store.read(making.abandoned, channel_id) is not None:  # nearly never; a write costs others time
+            await self._store.write(making.retire, channel_id)
 
     async def join(self, actor: Actor, channel_id: int) -> tuple[Channel, Member]:
         """Join a channel. Repeating it changes nothing. Raises BannedFromChannel, GuestsNotAllowed."""

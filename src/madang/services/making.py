@@ -13,6 +13,7 @@ from madang.core.text import fold
 from madang.services import access, bounds, membership, posting
 from madang.services.access import Place
 from madang.storage import accounts, audit, directory, memberships
+from madang.storage.database import Connection
 from madang.storage.errors import NotUnique
 from madang.storage.transaction import Transaction
 
@@ -102,14 +103,20 @@ def set_archived(transaction: Transaction, actor: Actor, channel_id: int, archiv
 
 def retire(transaction: Transaction, channel_id: int) -> None:
     """Archive a channel in the name of the classic user who made it, when nobody is in it. Any other stays as it is."""
-    channel = directory.get(transaction.connection, channel_id)
+    channel = abandoned(transaction.connection, channel_id)
+    if channel is not None:
+        _archive(transaction, channel, channel.owner_id, archived=True)
+
+
+def abandoned(connection: Connection, channel_id: int) -> Channel | None:
+    """The channel, if a classic user made it, nobody is in it, and it is not archived; else None."""
+    channel = directory.get(connection, channel_id)
     if channel is None or channel.archived_at is not None or channel.kind is ChannelKind.LOBBY:
-        return
-    owner = accounts.user(transaction.connection, channel.owner_id)
+        return None
+    owner = accounts.user(connection, channel.owner_id)
     if owner is None or owner.kind is not UserKind.CLASSIC:
-        return
-    if not memberships.others_in(transaction.connection, channel_id, 0, ChannelRole.MEMBER):
-        _archive(transaction, channel, owner.user_id, archived=True)
+        return None
+    return None if memberships.others_in(connection, channel_id, 0, ChannelRole.MEMBER) else channel
 
 
 def _rename(transaction: Transaction, channel_id: int, name: str) -> None:

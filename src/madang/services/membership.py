@@ -16,6 +16,7 @@ from madang.storage.transaction import Transaction
 
 def enter(transaction: Transaction, channel: Channel, user_id: int, role: ChannelRole | None = None) -> Member:
     """Make the user a member; the channel is told, and the user's open streams begin with it."""
+    transaction.lock_channels([channel.channel_id])
     member = memberships.add(transaction, channel.channel_id, user_id, role)
     message = posting.record(transaction, channel, user_id, Content.MEMBER_JOINED)
     transaction.events.append(MembershipChanged(channel.channel_id, user_id, True, message.sequence))
@@ -32,9 +33,11 @@ def end(
     keep_role: bool = False,
 ) -> None:
     """Make a member a stranger; the channel is told, and the user's open streams show no more of it."""
+    transaction.lock_channels([channel.channel_id])
     memberships.remove(transaction, channel.channel_id, user_id, keep_role)
     message = posting.record(transaction, channel, author_id, content, text)
-    transaction.events.append(MembershipChanged(channel.channel_id, user_id, False, message.sequence))
+    # Told before the entry itself: a node that has heard of the entry knows that its user is out, see Hub._let_go.
+    transaction.events.insert(-1, MembershipChanged(channel.channel_id, user_id, False, message.sequence))
 
 
 def join(transaction: Transaction, limits: Limits | None, actor: Actor, channel_id: int) -> tuple[Channel, Member]:
@@ -102,6 +105,7 @@ def depart(transaction: Transaction, user_id: int, channel_id: int) -> None:
 
 def give_role(transaction: Transaction, channel: Channel, user_id: int, author_id: int, role: ChannelRole) -> Member:
     """Give a member a role; the channel is told."""
+    transaction.lock_channels([channel.channel_id])
     member = memberships.change(transaction, channel.channel_id, user_id, role=role.value)
     posting.record(transaction, channel, author_id, Content.ROLE_CHANGED, f"{user_id} {role.value}")
     return member

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from madang.core import policy
 from madang.core.errors import ChannelNotFound, MadangError, RequestIdReused, SessionRevoked
+from madang.core.events import HeadKnown
 from madang.core.models import Changes, Channel, ChannelKind, ChannelRole, Content, Draft, Message, ServerRole
 from madang.core.policy import Action, Standing
 from madang.services.sessions import banned
@@ -32,6 +33,7 @@ def append(transaction: Transaction, drafts: Sequence[Draft]) -> list[Appended]:
 
 def record(transaction: Transaction, channel: Channel, author_id: int, content: Content, text: str = "") -> Message:
     """Store a change of the channel itself, which nobody may refuse any more; the message that tells of it."""
+    transaction.lock_channels([channel.channel_id])
     sequence = messages.head(transaction.connection, channel.channel_id) + 1
     message = Message(channel.channel_id, sequence, sequence, author_id, transaction.now, content, text)
     messages.insert(transaction, [(message, None)])
@@ -50,11 +52,14 @@ class _Place:
     verdicts: dict[int, MadangError | None] = field(default_factory=dict)
     slowed: dict[int, int | None] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    trace: str = ""
 
 
 class _Group:
     def __init__(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
         connection = transaction.connection
+        if transaction.locks is not None:
+            transaction.locks.channels({draft.channel_id for draft in drafts})
         pairs = {(draft.channel_id, draft.author_id) for draft in drafts}
         found, self._seats, suspicious = directory.places(connection, pairs)
         # The session was good when the draft was handed over; its user may have been shut out since.
@@ -70,14 +75,17 @@ class _Group:
         }
         self._rows: list[tuple[Message, bytes | None]] = []
         self._seen: dict[tuple[int, bytes], Message] = {}
+        self._heads: dict[int, int] = {}
+        self._stored: dict[tuple[int, bytes], Message] = {}
         if transaction.careful:
             keys = {draft.request_id for draft in drafts if draft.request_id is not None}
-            self._seen = messages.by_request(transaction, keys)
+            self._stored = messages.by_request(transaction, keys)
+            self._seen = dict(self._stored)
 
     def append(self, draft: Draft) -> Appended:
         key = None if draft.request_id is None else (draft.author_id, draft.request_id)
         if key is not None and key in self._seen:
-            return _same(self._seen[key], draft, key[1])
+            return self._same(self._seen[key], draft, key)
         place = self._places.get(draft.channel_id)
         refusal = self._verdict(place, draft)
         if refusal is not None or place is None:
@@ -89,19 +97,24 @@ class _Group:
             draft.channel_id, place.head, place.head, draft.author_id, self._transaction.now, draft.content, draft.text
         )
         place.messages.append(message)
+        if draft.trace:
+            place.trace = draft.trace
         self._rows.append((message, draft.request_id))
         if key is not None:
             self._seen[key] = message
         return message
 
     def flush(self) -> None:
+        if self._heads:
+            self._transaction.events += [HeadKnown(*known) for known in self._heads.items()]
         if not self._rows:
             return
         messages.insert(self._transaction, self._rows)
         changed = {key: place for key, place in self._places.items() if place.messages}
         messages.set_heads(self._transaction, {key: place.head for key, place in changed.items()})
         for key, place in changed.items():
-            self._transaction.events.append(Changes(key, place.channel.sequence, place.head, place.messages))
+            changes = Changes(key, place.channel.sequence, place.head, place.messages, place.trace)
+            self._transaction.events.append(changes)
             if place.slowed:
                 wrote = place.slowed.keys() & {message.author_id for message in place.messages}
                 memberships.set_wrote_at(self._transaction, key, wrote)
@@ -146,11 +159,20 @@ class _Group:
         """The message of a draft that is refused now, if it was stored at an earlier try."""
         if draft.request_id is None:
             return None
-        found = messages.by_request(self._transaction, [draft.request_id]).get((draft.author_id, draft.request_id))
-        return None if found is None else _same(found, draft, draft.request_id)
+        key = (draft.author_id, draft.request_id)
+        found = self._stored.get(key) or messages.by_request(self._transaction, [draft.request_id]).get(key)
+        if found is None:
+            return None
+        self._stored[key] = found
+        return self._same(found, draft, key)
 
-
-def _same(message: Message, draft: Draft, request_id: bytes) -> Appended:
-    if (message.channel_id, message.content, message.text) == (draft.channel_id, draft.content, draft.text):
+    def _same(self, message: Message, draft: Draft, key: tuple[int, bytes]) -> Appended:
+        """The first result, for a repeat of the same draft. What was stored by an earlier commit is told of again: when
+        nobody knew whether that commit happened, nobody was told.
+        """
+        if (message.channel_id, message.content, message.text) != (draft.channel_id, draft.content, draft.text):
+            return RequestIdReused(request_id=request_id_text(key[1]))
+        if key in self._stored:
+            known = self._heads.get(message.channel_id, 0)
+            self._heads[message.channel_id] = max(known, message.version)
         return message
-    return RequestIdReused(request_id=request_id_text(request_id))

@@ -73,6 +73,9 @@ class Sessions:
         bus.subscribe(SessionEnded, self._on_session_ended)
         bus.subscribe(ServerRoleChanged, self._on_role_changed)
 
+    def __len__(self) -> int:
+        return len(self._cache)
+
     def known(self, token: str, address: str = "") -> Session | None:
         """The session of a token that is in use and good, without waiting; None: ask `authenticate`.
 

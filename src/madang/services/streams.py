@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -11,6 +13,15 @@ from madang.core.events import SessionEnded
 
 End = Callable[[MadangError], None]
 """Ends a stream with an error; does not wait."""
+
+
+TICK = 0.02
+"""How often streams are told to go, while they are handed over, seconds."""
+
+
+def due_by(count: int, elapsed: float, seconds: float) -> int:
+    """How many of so many streams have been told to go, when they go evenly over the time."""
+    return count if elapsed >= seconds else int(count * elapsed / seconds)
 
 
 class Streams:
@@ -27,6 +38,11 @@ class Streams:
         """
         return _Open(self, session_id, end)
 
+    @property
+    def count(self) -> int:
+        """How many streams are open."""
+        return sum(map(len, self._open.values()))
+
     def sessions(self) -> list[int]:
         """The ids of the sessions that have a stream open."""
         return list(self._open)
@@ -34,6 +50,24 @@ class Streams:
     def has(self, session_id: int) -> bool:
         """Whether the session has a stream open."""
         return session_id in self._open
+
+    async def hand_over(self, error: MadangError, seconds: float) -> None:
+        """End every stream, one after the other, evenly over the time and in an order of chance; refuse new ones.
+
+        So those who come to the other nodes come as a trickle.
+        """
+        self._draining = error
+        waiting = [(session_id, end) for session_id, ends in self._open.items() for end in ends]
+        random.shuffle(waiting)
+        loop = asyncio.get_running_loop()
+        began, told = loop.time(), 0
+        while told < len(waiting):
+            await asyncio.sleep(max(TICK, seconds / len(waiting)))
+            due = due_by(len(waiting), loop.time() - began, seconds)
+            for session_id, end in waiting[told:due]:
+                if end in self._open.get(session_id, ()):
+                    end(error)
+            told = due
 
     def drain(self, error: MadangError) -> None:
         """End every stream, and refuse new ones."""

@@ -49,13 +49,13 @@ def add_user(
         "password_hash": password_hash,
     }
     query = sa.insert(users).values(values).returning(*USER)
-    with unique():
+    with unique(transaction):
         return user_of(transaction.connection.execute(query).one())
 
 
 def set_handle(transaction: Transaction, user_id: int, handle: str) -> User:
     """Give a user another handle. Raises NotUnique when it is taken."""
-    with unique():
+    with unique(transaction):
         return _update(transaction, user_id, handle=handle, handle_key=fold(handle))
 
 

@@ -14,7 +14,11 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter
+from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 T = TypeVar("T")
 
@@ -26,6 +30,9 @@ MAX_ROWS = 64
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, each with a value for every column of the table, in the table's order."""
+    if connection.dialect.name != _SQLITE:
+        connection.exec_driver_sql(_insert_lists(table, connection.dialect), tuple(map(list, zip(*rows, strict=True))))
+        return
     for few in _pieces(rows):
         statement = _insert(table, len(few), connection.dialect)
         connection.exec_driver_sql(statement, tuple(value for row in few for value in row))
@@ -35,6 +42,10 @@ def set_by_key(
     connection: sa.Connection, key: sa.Column[int], column: sa.Column[int], values: Sequence[tuple[int, int]]
 ) -> None:
     """Set a column in the rows with these keys: (key, value)."""
+    if connection.dialect.name != _SQLITE:
+        keys, new = map(list, zip(*values, strict=True))
+        connection.exec_driver_sql(_update_lists(key, column, connection.dialect), (keys, new))
+        return
     for few in _pieces(values):
         statement = _update(key, column, len(few), connection.dialect)
         cases = tuple(part for pair in few for part in pair)
@@ -50,12 +61,13 @@ def select_in(
     SQLAlchemy would write the lists into the query anew each time. Here its text is kept for a few sizes of lists: a
     shorter list is filled up with its last value.
     """
+    if connection.dialect.name != _SQLITE:
+        text, names = _select_lists(query, connection.dialect)
+        return connection.exec_driver_sql(text, tuple(list(lists[name]) for name in names)).all()
     full = {name: _filled(values) for name, values in lists.items()}
     sizes = tuple((name, len(values)) for name, values in full.items())
     statement, order = _select(query, sizes, connection.dialect)
     result = connection.exec_driver_sql(statement, tuple(full[name][index] for name, index in order))
-    if connection.dialect.name != _SQLITE:  # its driver fetches all rows at once
-        return result.all()
     rows: list[list[Any]] = json.loads(result.scalar_one())
     return rows
 
@@ -77,13 +89,28 @@ def _select(
     compiled = filled.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
         raise TypeError(f"{dialect.name}: its parameters have no positions")
-    text = str(compiled)
-    if dialect.name == _SQLITE:  # all rows as one: its driver lets go of the interpreter for each row
-        names = [f"c{number}" for number, _ in enumerate(query.selected_columns)]
-        # S608: names of our own, no values
-        columns = ", ".join(names)
-        text = f"WITH found ({columns}) AS ({text}) SELECT json_group_array(json_array({columns})) FROM found"  # noqa: S608
+    # All rows as one: SQLite's driver lets go of the interpreter for each row.
+    columns = ", ".join(f"c{number}" for number, _ in enumerate(query.selected_columns))
+    # S608: names of our own, no values
+    text = f"WITH found ({columns}) AS ({compiled}) SELECT json_group_array(json_array({columns})) FROM found"  # noqa: S608
     return text, tuple(places[name] for name in compiled.positiontup)
+
+
+@lru_cache(maxsize=64)
+def _select_lists(query: sa.Select[Any], dialect: sa.Dialect) -> tuple[str, tuple[str, ...]]:
+    """The text of a query whose lists are PostgreSQL's arrays, and which list each parameter is."""
+
+    def array(element: ExternallyTraversible, **_: Any) -> ExternallyTraversible | None:
+        match element:
+            case BinaryExpression(operator=operators.in_op, right=BindParameter(expanding=True) as values):
+                return element.left == sa.any_(sa.bindparam(values.key, type_=ARRAY(sa.BigInteger)))
+        return None
+
+    asking: sa.Select[Any] = replacement_traverse(query, {}, array)  # type: ignore[assignment]
+    compiled = asking.compile(dialect=dialect)
+    if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
+        raise TypeError(f"{dialect.name}: its parameters have no positions")
+    return str(compiled), tuple(compiled.positiontup)
 
 
 def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -97,6 +124,25 @@ def _insert(table: sa.Table, count: int, dialect: sa.Dialect) -> str:
     names = ", ".join(column.name for column in table.columns)
     rows = ", ".join(f"({', '.join(next(marks) for _ in table.columns)})" for _ in range(count))
     return f"INSERT INTO {table.name} ({names}) VALUES {rows}"  # noqa: S608 - names of our own schema, no values
+
+
+@lru_cache(maxsize=64)
+def _insert_lists(table: sa.Table, dialect: sa.Dialect) -> str:
+    """PostgreSQL takes a list for each column."""
+    names = ", ".join(column.name for column in table.columns)
+    lists = _lists([column.type for column in table.columns], dialect)
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({lists})"  # noqa: S608 - names of our own schema
+
+
+@lru_cache(maxsize=64)
+def _update_lists(key: sa.Column[int], column: sa.Column[int], dialect: sa.Dialect) -> str:
+    lists = _lists([key.type, column.type], dialect)
+    changed = f"UPDATE {column.table} SET {column.name} = new.value"  # noqa: S608 - names of our own schema, no values
+    return f"{changed} FROM unnest({lists}) AS new (key, value) WHERE {key} = new.key"
+
+
+def _lists(types: Sequence[sa.types.TypeEngine[Any]], dialect: sa.Dialect) -> str:
+    return ", ".join(f"${number}::{one.compile(dialect)}[]" for number, one in enumerate(types, 1))
 
 
 @lru_cache(maxsize=4 * MAX_ROWS)
@@ -113,4 +159,4 @@ def _marks(dialect: sa.Dialect) -> Iterator[str]:
     number = 0
     while True:
         number += 1
-        yield f"${number}" if dialect.paramstyle == "numeric_dollar" else "?"
+        yield "?"

@@ -2,7 +2,7 @@
 
 SQLite's calls block, so they run in threads: one for the writer, a few for the readers. A transaction is one trip to a
 thread and back, where an asynchronous driver makes three or four trips for every statement (docs/decisions/0003). For
-PostgreSQL the same functions run through `AsyncConnection.run_sync`.
+PostgreSQL the same functions run through `AsyncConnection.run_sync`: see `madang.storage.postgres`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ T = TypeVar("T")
 class Database(Protocol):
     """Runs functions in transactions."""
 
-    async def write(self, operation: Callable[[sa.Connection], T]) -> T:
-        """Run in a transaction that is on disk when this returns. One at a time."""
+    shared: bool
+    """Whether others may write into the same database: then a transaction has to lock what it decides over."""
+
+    async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
+        """Run in a transaction that is on disk when this returns. One at a time; maybe more than once, when an earlier
+        try is known to have left nothing. `opening`: SQL that begins it, where the database is shared.
+        """
         ...
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -46,6 +51,8 @@ class Database(Protocol):
 class SqliteDatabase:
     """One data file: WAL, `synchronous=FULL`, one writer, a pool of readers."""
 
+    shared = False
+
     def __init__(self, path: Path, readers: int = 3) -> None:
         self._writer = _Threads(
             1,
@@ -56,7 +63,7 @@ class SqliteDatabase:
         )
         self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None)
 
-    async def write(self, operation: Callable[[sa.Connection], T]) -> T:
+    async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """See Database. Raises StorageUnavailable when the file cannot be written."""
         return await self._writer.run(operation)
 
@@ -112,7 +119,7 @@ class _Threads:
                 with connection.begin():
                     result = job.operation(connection)
             except DBAPIError as error:
-                failure = StorageUnavailable(problem=str(error.orig))
+                failure = StorageUnavailable(problem=f"nothing was stored: {error.orig}")
                 failure.__cause__ = error
             except BaseException as error:
                 failure = error

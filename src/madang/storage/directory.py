@@ -89,7 +89,7 @@ def create(
         "guests": kind is ChannelKind.PUBLIC,
     }
     query = sa.insert(channels).values(values).returning(*_CHANNEL)
-    with unique():
+    with unique(transaction):
         return _channel(transaction.connection.execute(query).one())
 
 
@@ -161,8 +161,9 @@ def page(
 
 def update(transaction: Transaction, channel_id: int, **values: str | int | None) -> Channel:
     """Set columns of a channel; the channel as it is now. Raises NotUnique when the name is taken."""
+    transaction.lock_channels([channel_id])
     query = sa.update(channels).where(channels.c.channel_id == channel_id).values(**values).returning(*_CHANNEL)
-    with unique():
+    with unique(transaction):
         return _channel(transaction.connection.execute(query).one())
 
 

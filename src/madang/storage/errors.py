@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 
 class NotUnique(Exception):
     """A row was refused because another one has its unique key. Raised by the functions that say so."""
+
+
+def is_of_a_value(error: DBAPIError) -> bool:
+    """Whether a database refused a value, so that whoever gave it is at fault, and nobody else."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError)
 
 
 class StoreError(Exception):
@@ -30,21 +38,22 @@ class StoreLocked(StoreError):
 
 
 class StoreForeign(StoreError):
-    """The data file is not one of ours."""
+    """The data file, or the database, is not one of ours."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, path: Path | str, problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{self.path} is not a data file of Madang: {self.problem}; nothing was changed in it"
+        kind = "data file" if isinstance(self.path, Path) else "database"
+        return f"{self.path} is not a {kind} of Madang: {self.problem}; nothing was changed in it"
 
 
 class StoreNewer(StoreError):
-    """The data file was written by a newer version."""
+    """The data file, or the database, was written by a newer version."""
 
-    def __init__(self, path: Path, revision: str, known: str) -> None:
+    def __init__(self, path: Path | str, revision: str, known: str) -> None:
         super().__init__(path, revision, known)
         self.path = path
         self.revision = revision
@@ -57,10 +66,25 @@ class StoreNewer(StoreError):
         )
 
 
-class StoreUnusable(StoreError):
-    """The directory or the file cannot be used: permissions, a full disk."""
+class StoreOfAnotherCluster(StoreError):
+    """The database belongs to a cluster of another name, whose nodes would not hear of what this one stores."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, cluster: str, own: str) -> None:
+        super().__init__(cluster, own)
+        self.cluster = cluster
+        self.own = own
+
+    def __str__(self) -> str:
+        return (
+            f"the database belongs to the cluster {self.cluster}, and this node to {self.own}: start it with "
+            f"--cluster {self.cluster}, or with another database"
+        )
+
+
+class StoreUnusable(StoreError):
+    """The directory, the file or the database cannot be used: permissions, a full disk, no server there."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
         self.problem = problem

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from madang.core.models import LOBBY_ID, ChannelRole, Member, ServerRole, User
 from madang.storage import accounts
@@ -65,8 +66,7 @@ def add(transaction: Transaction, channel_id: int, user_id: int, role: ChannelRo
     """
     values = {"joined_at": transaction.now} | ({} if role is None else {"role": role.value})
     if not _update_member(transaction, channel_id, user_id, **values):
-        row = {"channel_id": channel_id, "user_id": user_id, "read_through": 0} | values
-        transaction.connection.execute(sa.insert(members).values(row))
+        _insert(transaction, {"channel_id": channel_id, "user_id": user_id, "read_through": 0}, values)
     return _the_member(transaction.connection, channel_id, user_id)
 
 
@@ -159,8 +159,17 @@ def _the_member(connection: sa.Connection, channel_id: int, user_id: int) -> Mem
 def _set_member(transaction: Transaction, channel_id: int, user_id: int, **values: int | None) -> None:
     """Set columns of the row of a user who is in the channel, or was once, or (in the lobby) makes its row now."""
     if not _update_member(transaction, channel_id, user_id, **values):
-        row = {"channel_id": channel_id, "user_id": user_id, "joined_at": None, "read_through": 0} | values
-        transaction.connection.execute(sa.insert(members).values(row))
+        row = {"channel_id": channel_id, "user_id": user_id, "joined_at": None, "read_through": 0}
+        _insert(transaction, row, values)
+
+
+def _insert(transaction: Transaction, row: Mapping[str, int | None], values: Mapping[str, int | None]) -> None:
+    """Insert a row with these values. Another node may have made it just now: then they are set there."""
+    if transaction.locks is None:
+        transaction.connection.execute(sa.insert(members).values({**row, **values}))
+        return
+    query = postgresql.insert(members).values({**row, **values})
+    transaction.connection.execute(query.on_conflict_do_update(index_elements=["channel_id", "user_id"], set_=values))
 
 
 def _update_member(transaction: Transaction, channel_id: int, user_id: int, **values: int | None) -> bool:

@@ -37,9 +37,10 @@ _CHANGED = (
 
 
 def insert(transaction: Transaction, rows: Sequence[tuple[Message, bytes | None]]) -> None:
-    """Insert messages, each with its request_id. Raises NotUnique when an author's request_id is there already."""
+    """Insert messages, each with its request_id. Raises NotUnique when an author's request_id is there already:
+    the transaction has to be run again then."""
     values = [(*message[:5], message.content.value, message.text, request_id) for message, request_id in rows]
-    with unique():
+    with unique(transaction, last=True):
         insert_rows(transaction.connection, messages, values)
 
 

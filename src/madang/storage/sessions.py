@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from madang.core.models import Ban, Scope, ServerRole, Session, User
+from madang.core.models import Ban, Scope, ServerRole, Session, User, UserKind
 from madang.storage.schema import sessions, users
 from madang.storage.server_bans import BAN, ban_of, holds
 from madang.storage.transaction import Transaction
@@ -112,6 +112,14 @@ def page(connection: sa.Connection, user_id: int, before: int | None, size: int,
     if before is not None:
         query = query.where(sessions.c.session_id < before)
     return [_session(row) for row in connection.execute(query)]
+
+
+def of_kind(connection: sa.Connection, kind: UserKind, now: int, user_id: int = 0) -> list[Session]:
+    """The sessions that are still good, of all users of a kind, or of one of them, in the order of their ids."""
+    query = sa.select(*_COLUMNS).select_from(_SOURCE).where(users.c.kind == kind.value, *_good(now))
+    if user_id:
+        query = query.where(sessions.c.user_id == user_id)
+    return [_session(row) for row in connection.execute(query.order_by(sessions.c.session_id))]
 
 
 def touch(transaction: Transaction, used: dict[int, tuple[int, int, str | None]]) -> None:

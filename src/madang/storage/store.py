@@ -1,13 +1,13 @@
-"""The store: opens the data file, and runs what the services ask of it."""
+"""The store: opens the data file or the database, and runs what the services ask of it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sqlite3
-import uuid
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -20,7 +20,6 @@ from madang.storage import migrate
 from madang.storage.database import Database, SqliteDatabase
 from madang.storage.errors import StoreUnusable
 from madang.storage.lock import DirectoryLock
-from madang.storage.schema import store_info
 from madang.storage.transaction import Transaction
 from madang.storage.writer import Append, Writer
 
@@ -33,11 +32,11 @@ FILE_NAME = "madang.db"
 class Store:
     """An open store. Made by `open_store`; `work` has to run for anything to be written."""
 
-    def __init__(self, database: Database, writer: Writer, store_id: str, lock: DirectoryLock) -> None:
+    def __init__(self, database: Database, writer: Writer, store_id: str, lock: DirectoryLock | None) -> None:
         self.store_id = store_id
         self.append = writer.append
-        self._database = database
-        self._writer = writer
+        self.writer = writer
+        self.database = database
         self._lock = lock
 
     async def write(self, operation: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -46,7 +45,7 @@ class Store:
         def bound(transaction: Transaction) -> T:
             return operation(transaction, *args, **kwargs)
 
-        return await self._writer.run(bound)
+        return await self.writer.run(bound)
 
     async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` on a reader."""
@@ -54,47 +53,77 @@ class Store:
         def bound(connection: sa.Connection) -> T:
             return query(connection, *args, **kwargs)
 
-        return await self._database.read(bound)
+        return await self.database.read(bound)
 
     async def work(self) -> None:
         """Write what is asked for, until `close`."""
-        await self._writer.work()
+        await self.writer.work()
 
     def drain(self) -> None:
         """Refuse new writes; `work` ends when those that wait are stored."""
-        self._writer.close()
+        self.writer.close()
 
     async def close(self) -> None:
-        """Close the file, after `work` has ended."""
-        await self._database.close()
-        self._lock.release()
+        """Close the file or the connections, after `work` has ended."""
+        await self.database.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDatabase:
+    """A PostgreSQL database that many nodes share.
+
+    `connections`: to it, at most; one writes. `wait`: how long a start waits for one that is not there, seconds.
+    """
+
+    url: str
+    connections: int = 8
+    wait: float = 30.0
 
 
 async def open_store(
-    directory: Path,
+    where: Path | SharedDatabase,
     append: Append,
     committed: Callable[[list[Event]], None],
     clock: Callable[[], int],
     unhurried: Callable[[], bool],
+    recovered: Callable[[], None] = lambda: None,
 ) -> Store:
-    """Open the store in a directory, making it when it is new, migrating it when it is old.
+    """Open the store in a directory or in a database, making it when it is new, migrating it when it is old.
 
-    `append`, `committed` and `unhurried`: see Writer. `clock`: microseconds since the epoch. Raises StoreError.
+    `append`, `committed`, `unhurried` and `recovered`: see Writer. `clock`: microseconds since the epoch. Raises
+    StoreError.
     """
+    database: Database
+    lock: DirectoryLock | None = None
+    if isinstance(where, Path):
+        database, store_id, lock = await _open_file(where, clock())
+    else:
+        from madang.storage.shared import open_database  # brings its driver along, which a data file does not need
+
+        database, store_id = await open_database(where.url, where.connections, where.wait, clock())
+    return Store(database, Writer(database, append, committed, clock, unhurried, recovered), store_id, lock)
+
+
+async def _open_file(directory: Path, now: int) -> tuple[SqliteDatabase, str, DirectoryLock]:
     lock = DirectoryLock(directory)
     try:
         path = directory / FILE_NAME
         outdated = await asyncio.to_thread(_prepare, path)
         database = SqliteDatabase(path)
         try:
-            store_id = await database.write(partial(_set_up, outdated, clock()))
+            store_id = await database.write(partial(_set_up, path, outdated, now))
         except StorageUnavailable as error:
             await database.close()
             raise StoreUnusable(path, str(error.facts["problem"])) from error
+        except StoreUnusable:
+            await database.close()
+            raise
     except BaseException:
         lock.release()
         raise
-    return Store(database, Writer(database, append, committed, clock, unhurried), store_id, lock)
+    return database, store_id, lock
 
 
 def _prepare(path: Path) -> bool:
@@ -120,13 +149,8 @@ def _create(path: Path) -> None:
         connection.execute(f"PRAGMA application_id={migrate.APPLICATION_ID}")
 
 
-def _set_up(outdated: bool, now: int, connection: sa.Connection) -> str:
+def _set_up(path: Path, outdated: bool, now: int, connection: sa.Connection) -> str:
     """Migrate, and make sure that the store has a name. Its name."""
     if outdated:
         migrate.upgrade(connection, now)
-    query = sa.select(store_info.c.value).where(store_info.c.key == "store_id")
-    found: str | None = connection.execute(query).scalar()
-    if found is None:
-        found = str(uuid.uuid4())
-        connection.execute(sa.insert(store_info).values(key="store_id", value=found))
-    return found
+    return migrate.name_store(connection, path)

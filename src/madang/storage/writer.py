@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
+from madang.core.counting import SIZES, Histogram
+from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining, StorageUnavailable
 from madang.core.events import Event
-from madang.core.models import Draft, Message
+from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
-from madang.storage.errors import NotUnique
+from madang.storage.errors import NotUnique, is_of_a_value
+from madang.storage.locks import Locks, OutOfOrder, opening
 from madang.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -41,6 +44,9 @@ MAX_WAITING = 64 * 1024 * 1024
 GATHER = 0.006
 """How far apart commits begin, seconds, while the fan-out is behind: what was stored earlier would not be read earlier,
 and a few large commits cost less than many small ones."""
+
+TRIES = 10
+"""How often a group is run at most, because of what was found under way: a repeat, channels that were not free."""
 
 DRAFT_WEIGHT = 200
 OPERATION_WEIGHT = 4_000
@@ -68,12 +74,15 @@ class Writer:
         committed: Callable[[list[Event]], None],
         clock: Callable[[], int],
         unhurried: Callable[[], bool],
+        recovered: Callable[[], None],
     ) -> None:
         """`committed` is told of the events right after their commit, in order, before anyone is answered.
 
-        `unhurried` says whether what is stored now would have to wait for its readers anyway.
+        `unhurried` says whether what is stored now would have to wait for its readers anyway. `recovered` is called
+        when something could be stored after something could not: some of that may be stored, and nobody was told.
         """
         self._database = database
+        self._recovered = recovered
         self._append = append
         self._committed = committed
         self._clock = clock
@@ -84,6 +93,21 @@ class Writer:
         self._news = asyncio.Event()
         self._closing = False
         self._failing = False
+        self.commit_seconds = Histogram()
+        """How long commits took."""
+        self.group_size = Histogram(SIZES)
+        """How many drafts and operations went into one."""
+        self.stored = 0
+        """How many messages, and changes that are told as messages, were stored."""
+        self.failures = 0
+        """How many commits failed."""
+        self.traced: Callable[[set[str], float, int], None] | None = None
+        """Told of each commit: the traces in it, how long it took, how much was in it."""
+
+    @property
+    def waiting(self) -> int:
+        """The weight of what waits for its commit; see MAX_WAITING."""
+        return self._weight
 
     async def run(self, operation: Operation[T]) -> T:
         """Run the operation in the next commit; return when that is on disk.
@@ -139,33 +163,65 @@ class Writer:
             await asyncio.sleep(rest)
 
     def _take(self) -> list[_Waiting]:
-        """The next group: from the front of the queue, at least one, at most what may go into a commit."""
+        """The next group: from the front of the queue, at least one, at most what may go into a commit.
+
+        Where others write too, it is either drafts or operations: their locks are of different kinds.
+        """
         group: list[_Waiting] = []
         weight = 0
         while self._queue and (not group or weight + self._queue[0].weight <= MAX_GROUP):
+            if self._database.shared and group and (group[0].operation is None) != (self._queue[0].operation is None):
+                break
             weight += self._queue[0].weight
             group.append(self._queue.popleft())
         self._weight -= weight
         return group
 
     async def _commit(self, group: list[_Waiting]) -> None:
+        began = time.perf_counter()
         try:
-            try:
-                events, outcomes = await self._database.write(partial(self._store, group, False))
-            except NotUnique:
-                events, outcomes = await self._database.write(partial(self._store, group, True))
+            events, outcomes = await self._write(group)
         except Exception as error:
             self._fail(group, error)
             return
-        if self._failing:
-            self._failing = False
-            _log.warning("the store can be written again")
+        recovered, self._failing = self._failing, False
+        took, size = time.perf_counter() - began, sum(len(waiting.drafts) or 1 for waiting in group)
+        self.commit_seconds.observe(took)
+        self.group_size.observe(size)
+        if self.traced is not None:
+            self.traced({draft.trace for waiting in group for draft in waiting.drafts} - {""}, took, size)
+        self.stored += sum(len(event.messages) for event in events if isinstance(event, Changes))
         self._committed(events)
         for waiting, outcome in zip(group, outcomes, strict=True):
             _settle(waiting.future, outcome)
+        if recovered:
+            _log.warning("the store can be written again")
+            self._recovered()
+
+    async def _write(self, group: list[_Waiting]) -> tuple[list[Event], list[Any]]:
+        if not self._database.shared:
+            try:
+                return await self._database.write(partial(self._store, group, False, None))
+            except NotUnique:
+                return await self._database.write(partial(self._store, group, True, None))
+        careful = False
+        operations = group[0].operation is not None
+        first = frozenset(draft.channel_id for waiting in group for draft in waiting.drafts)
+        for _ in range(TRIES):
+            try:
+                store = partial(self._store, group, careful, first)
+                return await self._database.write(store, opening(operations, first))
+            except _FailedError as error:
+                return [], [error.error]
+            except NotUnique:  # careful already: another node has stored the same key since
+                careful = True
+            except OutOfOrder as error:
+                first = error.channel_ids
+        raise StorageUnavailable(problem="nothing was stored: too many others write the same; try again")
 
     def _fail(self, group: list[_Waiting], error: Exception) -> None:
         """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
+        self.failures += 1
         if not self._failing:
             self._failing = True
             _log.error("the store cannot be written: %s", error, exc_info=not isinstance(error, MadangError))
@@ -177,9 +233,17 @@ class Writer:
         for waiting in (*group, *behind):
             _settle(waiting.future, failure)
 
-    def _store(self, group: list[_Waiting], careful: bool, connection: sa.Connection) -> tuple[list[Event], list[Any]]:
-        """Runs in the writer's thread: everything of one group, in one transaction, in its order."""
+    def _store(
+        self, group: list[_Waiting], careful: bool, locked: frozenset[int] | None, connection: sa.Connection
+    ) -> tuple[list[Event], list[Any]]:
+        """Runs where the database runs it: everything of one group, in one transaction, in its order. `locked`: the
+        channels that are locked already; None where that is no matter.
+        """
         transaction = Transaction(connection, self._clock(), careful)
+        if locked is not None:
+            transaction.locks = Locks(connection, locked)
+            if len(group) == 1 and group[0].operation is not None:
+                return _alone(transaction, group[0].operation)
         outcomes: list[Any] = []
         drafts: list[Draft] = []
         sizes: list[int] = []
@@ -210,14 +274,40 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
     A database that fails, fails everyone: the transaction cannot be trusted any more.
     """
     before = len(transaction.events)
+    held = transaction.locks.held if transaction.locks is not None else frozenset()
     try:
         with transaction.connection.begin_nested():
             return operation(transaction)
-    except DBAPIError:
+    except OutOfOrder:
         raise
     except Exception as error:
+        if isinstance(error, DBAPIError) and not is_of_a_value(error):
+            raise
         del transaction.events[before:]
+        if transaction.locks is not None:
+            transaction.locks.held = held
         return error
+
+
+class _FailedError(Exception):
+    """The one operation of a transaction failed, with this error."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _alone(transaction: Transaction, operation: Operation[Any]) -> tuple[list[Event], list[Any]]:
+    """The same for the only operation of a transaction, which needs no savepoint. Raises _FailedError."""
+    try:
+        outcome = operation(transaction)
+    except OutOfOrder:
+        raise
+    except Exception as error:
+        if isinstance(error, DBAPIError) and not is_of_a_value(error):
+            raise
+        raise _FailedError(error) from error
+    return transaction.events, [outcome]
 
 
 def _settle(future: asyncio.Future[Any], outcome: Any) -> None:

@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_tail(commands)
     _add_channels(commands)
     _add_users(commands)
+    _add_make(commands)
     add_account_commands(commands)
     add_admin_commands(commands)
     return parser
@@ -122,6 +123,14 @@ def _add_users(commands: Commands) -> None:
     parser = add_command(commands, "users", "list the users, and who is here", "directory:users")
     parser.add_argument("--here", action="store_true", help="only those who are here")
     add_json(parser, "user")
+
+
+def _add_make(commands: Commands) -> None:
+    parser = add_command(commands, "make", "make a channel", "directory:make", " You are its owner and first member.")
+    parser.add_argument("channel", metavar="NAME", type=not_empty, help="what it is called")
+    parser.add_argument("--topic", metavar="TEXT", default="", help="what it is about")
+    parser.add_argument("--private", action="store_true", help="only those who are invited see it")
+    add_json(parser, "channel")
 
 
 def _add_channel(parser: argparse.ArgumentParser) -> None:

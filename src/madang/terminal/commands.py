@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,6 +26,10 @@ class Command(Generic[Handler]):
     """Other names."""
     offline: bool = False
     """Whether it works without a connection."""
+    goes: Container[int] = ()
+    """With how many words after its name it takes the chat to another channel."""
+    free: bool = False
+    """Whether its last argument is all the rest of the line."""
 
     @property
     def usage(self) -> str:
@@ -36,6 +40,14 @@ class Command(Generic[Handler]):
     def needs_argument(self) -> bool:
         """Whether it makes no sense alone."""
         return bool(self.arguments) and not self.arguments.startswith("[")
+
+    def goes_with(self, argument: str) -> bool:
+        """Whether chat goes to another channel after it."""
+        return len(argument.split()) in self.goes
+
+    def takes(self, argument: str) -> bool:
+        """Whether these are no more words than it has arguments: to leave one out in silence could mislead."""
+        return self.free or len(argument.split()) <= len(self.arguments.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,8 @@ class Misread:
     """A line that makes no sense, and what to tell the user."""
 
     hint: str
+    meant: str = ""
+    """The command that the user may have meant to go to another channel with; empty where it was none of these."""
 
 
 def parse(line: str, table: Sequence[Command[Handler]]) -> Say | Invoke[Handler] | Misread | None:
@@ -74,9 +88,9 @@ def parse(line: str, table: Sequence[Command[Handler]]) -> Say | Invoke[Handler]
     name, argument = _split(line[1:])
     command = find(name, table)
     if command is None:
-        return Misread(_unknown(name, table))
-    if command.needs_argument and not argument:
-        return Misread(f"write {command.usage}: {command.help}")
+        return _unknown(name, table)
+    if not command.takes(argument) or (command.needs_argument and not argument):
+        return Misread(f"write {command.usage}: {command.help}", f"/{name}" if command.goes else "")
     return Invoke(command, argument)
 
 
@@ -98,8 +112,10 @@ def _split(text: str) -> tuple[str, str]:
     return name, rest[0].strip() if rest else ""
 
 
-def _unknown(name: str, table: Sequence[Command[Handler]]) -> str:
+def _unknown(name: str, table: Sequence[Command[Handler]]) -> Misread:
     names = [known for command in table for known in (command.name, *command.aliases)]
     close = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
     guess = f" Did you mean /{close[0]}?" if close else ""
-    return f"There is no command /{name}.{guess} /help lists them; a text that begins with / is written //{name}"
+    meant = find(close[0], table) if close else None
+    hint = f"There is no command /{name}.{guess} /help lists them; a text that begins with / is written //{name}"
+    return Misread(hint, f"/{name}" if meant is not None and meant.goes else "")

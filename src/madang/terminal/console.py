@@ -17,8 +17,8 @@ import sys
 from contextlib import aclosing, suppress
 
 from madang.client.client import Client
-from madang.core.errors import MadangError
-from madang.core.models import LOBBY_ID
+from madang.core.errors import MadangError, Unauthenticated
+from madang.core.models import LOBBY_ID, Channel, Content
 from madang.terminal import lines, secrets
 from madang.terminal.commands import Command, Invoke, Misread, Say, parse
 from madang.terminal.desk import Desk
@@ -30,15 +30,17 @@ from madang.terminal.lines import Line
 from madang.terminal.options import Options, as_name, read_options
 from madang.terminal.output import print_error
 from madang.terminal.pending import Unsent
-from madang.terminal.places import checked_handle
+from madang.terminal.places import checked_handle, is_numbered
 from madang.terminal.safe import safe_line
 from madang.terminal.screen import PlainScreen, Screen
 from madang.terminal.selves import Becoming
-from madang.terminal.signin import for_console
+from madang.terminal.signin import comes_anew, for_console, not_known
 from madang.terminal.titles import shown
 from madang.terminal.view import View
 
 _PAST = 10
+_LOOKED_AT = 200
+"""Among so many messages of a channel the user's own are looked for, to tell how many are new."""
 _LAST_SENDS = 3.0
 _MARK_EVERY = 1.0
 _BESIDE = (
@@ -77,15 +79,22 @@ class Console:
                 await self._mark_now()
         return len(self._view.pending)
 
+    @property
+    def unsaid(self) -> int:
+        """How many lines were not sent, because the user was not where it wanted to be."""
+        return self._desk.unsaid
+
     async def _greet(self) -> None:
         """Where one is connected, as whom, what was said last, and how to go on."""
         server, view = self._client.server, self._view
         await self._desk.note(f"Madang {server.version} on {server.target}. You are {view.me.handle}.")
+        missed = 0
         for channel, member in await self._client.channels():
             view.channel_names.add(view.named(channel).name)
             if member is not None:
-                view.enter(channel, channel.sequence, unread=channel.sequence - member.read_through)
-        missed = view.rooms[LOBBY_ID].unread
+                behind = channel.sequence - member.read_through
+                view.enter(channel, channel.sequence, unread=await self._news(channel, behind))
+                missed = behind if channel.channel_id == LOBBY_ID else missed
         await self._desk.go_in(view.current, past=_PAST)
         if missed > _PAST:
             more = f"{missed - _PAST} more since you were last here"
@@ -94,6 +103,13 @@ class Console:
         await self._desk.note(f"Type to talk in {shown(view.current.name)}. /help lists the commands, /quit leaves.")
         for outgoing in self._client.pending:
             view.sending(Unsent(outgoing.request_id, outgoing.channel_id, outgoing.text))
+
+    async def _news(self, channel: Channel, behind: int) -> int:
+        """How many messages of others there are among the last `behind`; of very many, only the last are looked at."""
+        seen = min(behind, _LOOKED_AT)
+        recent = await self._client.history(channel, limit=seen) if behind > 0 else []
+        me = self._view.me.user_id
+        return behind - seen + sum(each.content is Content.TEXT and each.author_id != me for each in recent)
 
     # What is typed
 
@@ -124,8 +140,10 @@ class Console:
     async def _obey(self, line: str) -> None:
         match parse(line, COMMANDS):
             case Say(text):
-                await self._desk.post(self._view.current, text)
-            case Misread(hint):
+                await self._desk.talk(text)
+            case Misread(hint, meant):
+                if meant:
+                    self._desk.astray = f"{meant} did not work"
                 await self._desk.say(*self._echo(line), lines.problem(hint))
             case Invoke(command, argument):
                 await self._invoke(command, argument, line)
@@ -133,6 +151,8 @@ class Console:
     async def _invoke(self, command: Command[Handler], argument: str, line: str) -> None:
         if command.name != "all":
             await self._desk.say(*self._echo(line))
+        if command.goes_with(argument):
+            self._desk.astray = f"{command.usage.split()[0]} did not work"  # until it has got there
         if not (command.offline or self._client.online):
             return await self._desk.say(lines.problem("This needs the connection; it works again when that is back."))
         name = self._view.current.name
@@ -150,7 +170,11 @@ class Console:
 
     async def _follow(self) -> None:
         async for event in self._client.events():
-            if made := happened(self._view, event):
+            before = self._view.current
+            made = happened(self._view, event)
+            if self._view.current_id != before.channel_id:
+                self._desk.astray = f"you are no longer in {shown(before.name)}"
+            if made:
                 await self._desk.say(*made)
             self._desk.changed()
 
@@ -198,20 +222,25 @@ def _become(options: Options, becoming: Becoming) -> Options:
 
 async def _console(options: Options) -> tuple[Exit, Becoming | None]:
     """Run one console; returns how it ended, and who the user wants to be next."""
+    new = await comes_anew(options)
     async with for_console(options) as (client, keeps):
         view = View(client.me, known=lambda user_id: client.known_user(user_id).handle)
         screen = _screen(view)
         _end_on_signals(screen)
         if options.folder is not None and options.token is None and not keeps:
             await screen.show([lines.note(_BESIDE.format(handle=client.me.handle))])
+        if new and is_numbered(client.me.handle, options.name):
+            await screen.show([lines.note(f"{options.name} is taken; you are {client.me.handle}.")])
         running = Console(client, view, screen, options.timeout)
         try:
             unsent = await running.run()
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            error = group.exceptions[0]
+            raise (await not_known(options, error) if isinstance(error, Unauthenticated) else error) from None
         if unsent:
             await screen.show([lines.note(_unsent_text(unsent, keeps))])
-    return Exit.NOT_NOW if unsent else Exit.DONE, running.becoming
+    refused = Exit.REFUSED if running.unsaid and not screen.interactive else Exit.DONE
+    return Exit.NOT_NOW if unsent else refused, running.becoming
 
 
 def _screen(view: View) -> Screen:

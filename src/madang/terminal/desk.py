@@ -16,6 +16,7 @@ from madang.terminal.exits import explain
 from madang.terminal.lines import Line
 from madang.terminal.pending import Unsent
 from madang.terminal.screen import Screen
+from madang.terminal.titles import shown
 from madang.terminal.view import View
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Desk:
         """Whether the user wants to leave the console."""
         self.becoming: Becoming | None = None
         """Who the user wants to be next."""
+        self.astray = ""
+        """Why the user may be in another channel than it thinks; empty when it is where it wanted to be."""
+        self.unsaid = 0
+        """How many lines were not sent because of that."""
         self._changed = asyncio.Event()
 
     async def say(self, *made: Line) -> None:
@@ -55,6 +60,21 @@ class Desk:
         sending = self.view.sending(Unsent(outgoing.request_id, channel.channel_id, text))
         await self.say(*([] if self.screen.interactive else [sending]))
 
+    async def talk(self, text: str) -> None:
+        """Say something in the current channel; but not where the user wanted to be in another one by now.
+
+        Somebody at a terminal is told once, and sees where it is. A script cannot: it is told each time.
+        """
+        if not self.astray:
+            return await self.post(self.view.current, text)
+        here = shown(self.view.current.name)
+        again = "; send it again to say it here" if self.screen.interactive else ""
+        await self.say(lines.problem(f"Not sent: {self.astray}, and you are in {here}{again}."))
+        self.unsaid += 1
+        if self.screen.interactive:
+            self.astray = ""
+        return None
+
     async def settled(self, channel_id: int | None = None) -> None:
         """Wait until none of the user's own messages is on its way: in that channel, or anywhere."""
         while self.view.pending.any(channel_id):
@@ -67,12 +87,17 @@ class Desk:
         self.screen.refresh()
 
     async def go_in(self, channel: Channel, past: int = 10) -> None:
-        """Talk in a channel that the user is in; its last messages are shown the first time."""
+        """Talk in a channel that the user is in; its last messages are shown the first time, if one is connected."""
         room = self.view.rooms.get(channel.channel_id)
-        recent = [] if room is not None and room.visited else await self.client.history(channel, limit=past)
+        first = room is None or not room.visited
+        online = self.client.online
+        recent = await self.client.history(channel, limit=past) if first and online else []
         authored = await self.authored(recent)
         self.view.enter(channel, channel.sequence)
+        self.astray = ""
         await self.say(*self.view.switch(channel), *self.view.past(channel, authored))
+        if first and not online:
+            await self.note("There is no connection now; /history shows what was said here, when it is back.")
 
     async def authored(self, messages: Sequence[Message]) -> list[tuple[Message, str]]:
         """Messages with their authors' handles; the view can name those whom they are about, too."""

@@ -1,10 +1,11 @@
-"""`madang channels` and `madang users`."""
+"""`madang channels`, `madang make` and `madang users`."""
 
 from __future__ import annotations
 
 import argparse
 
 from madang.client.directory import ChannelInfo
+from madang.core.models import ChannelKind
 from madang.terminal.exits import Exit
 from madang.terminal.listing import channel_lines, is_here, user_lines
 from madang.terminal.options import read_options
@@ -24,6 +25,19 @@ async def channels(arguments: argparse.Namespace) -> int:
     else:
         for info in infos:
             print_record(channel_record(info.channel, info.member))
+    return Exit.DONE
+
+
+async def make(arguments: argparse.Namespace) -> int:
+    """Run `madang make`."""
+    kind = ChannelKind.PRIVATE if arguments.private else ChannelKind.PUBLIC
+    async with one_shot(read_options(arguments)) as client:
+        made = await client.create_channel(arguments.channel.removeprefix("#"), arguments.topic, kind=kind)
+        info = await client.channel(made)
+    if arguments.json:
+        print_record(channel_record(info.channel, info.member))
+    else:
+        print_texts([f"#{info.channel.name} is there; you are its owner."])
     return Exit.DONE
 
 

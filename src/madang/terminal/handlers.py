@@ -16,6 +16,7 @@ from madang.terminal.people import show_present, show_users
 from madang.terminal.titles import shown
 
 Handler = Callable[[Desk, str], Awaitable[None]]
+_ANY = range(1, 1_000_000)
 _HISTORY = 20
 _HISTORY_AT_MOST = 500
 
@@ -53,21 +54,22 @@ async def join_channel(desk: Desk, argument: str) -> None:
     try:
         return await _go_in_new(desk, lambda: desk.client.join(argument))
     except ChannelNotFound:
-        name = argument.removeprefix("#")
-        raise CommandError(f"there is no channel #{name}; /make {name} makes it", Exit.NOT_FOUND) from None
+        raise _no_such(argument.removeprefix("#")) from None
 
 
 async def leave_channel(desk: Desk, argument: str) -> None:
     """`/leave [NAME]`. What was written there before goes out first."""
-    channel = _joined(desk, argument) if argument else desk.view.current
+    channel = await _joined(desk, argument) if argument else desk.view.current
     await desk.settled(channel.channel_id)
     await desk.client.leave(channel)
+    if not argument:
+        desk.astray = ""
     await desk.say(*desk.view.leave(channel.channel_id))
 
 
 async def switch_channel(desk: Desk, argument: str) -> None:
     """`/switch NAME`."""
-    await desk.go_in(_joined(desk, argument))
+    await desk.go_in(await _joined(desk, argument))
 
 
 async def message_user(desk: Desk, argument: str) -> None:
@@ -128,22 +130,38 @@ async def leave_console(desk: Desk, argument: str) -> None:
 
 
 COMMANDS: tuple[Command[Handler], ...] = (
-    Command("all", "TEXT", "say something in the lobby", say_in_lobby, offline=True),
-    Command("msg", "USER[,USER] [TEXT]", "talk to somebody alone, or say one thing there", message_user),
-    Command("make", "NAME [TOPIC]", "make a channel, and talk there", make_channel),
-    Command("private", "NAME [TOPIC]", "make a channel that only those who are invited see", make_private_channel),
+    Command("all", "TEXT", "say something in the lobby", say_in_lobby, offline=True, free=True),
+    Command(
+        "msg",
+        "USER[,USER] [TEXT]",
+        "talk to somebody alone, or say one thing there",
+        message_user,
+        free=True,
+        goes=(1,),
+    ),
+    Command("make", "NAME [TOPIC]", "make a channel, and talk there", make_channel, free=True, goes=_ANY),
+    Command(
+        "private",
+        "NAME [TOPIC]",
+        "make a channel that only those who are invited see",
+        make_private_channel,
+        free=True,
+        goes=_ANY,
+    ),
     Command("list", "", "list the channels", list_channels, aliases=("channels",)),
-    Command("join", "NAME|ID", "join a channel, and talk there", join_channel),
-    Command("leave", "[NAME]", "leave the current channel, or another one", leave_channel, aliases=("part",)),
-    Command("switch", "NAME", "talk in another channel that you have joined", switch_channel),
+    Command("join", "NAME|ID", "join a channel, and talk there", join_channel, goes=(1,)),
+    Command(
+        "leave", "[NAME]", "leave the current channel, or another one", leave_channel, aliases=("part",), goes=(0,)
+    ),
+    Command("switch", "NAME", "talk in another channel that you have joined", switch_channel, goes=(1,), offline=True),
     Command("user", "[NAME|ID]", "who is where; a user, or the people of a channel", show_users, aliases=("users",)),
     Command("who", "", "who of the current channel is here", show_present),
-    Command("topic", "[TEXT]", "show or set the channel's topic; - takes it away", topic),
+    Command("topic", "[TEXT]", "show or set the channel's topic; - takes it away", topic, free=True),
     Command("history", "[N]", f"show the last {_HISTORY}, or N, messages of the channel", show_history),
     Command("invite", "USER [CHANNEL]", "bring somebody into the channel", moderation.add_member),
-    Command("report", "SEQ|USER [REASON]", "report a message, or the last one of a user", moderation.report),
-    Command("kick", "USER [REASON]", "remove somebody from the channel", moderation.kick),
-    Command("ban", "USER [7d] [REASON]", "remove somebody, and keep it out", moderation.ban),
+    Command("report", "SEQ|USER [REASON]", "report a message, or the last one of a user", moderation.report, free=True),
+    Command("kick", "USER [REASON]", "remove somebody from the channel", moderation.kick, free=True),
+    Command("ban", "USER [7d] [REASON]", "remove somebody, and keep it out", moderation.ban, free=True),
     Command("unban", "USER", "let somebody come again", moderation.unban),
     Command("bans", "", "who is banned from the channel", moderation.show_bans),
     Command("mute", "USER [10m|off]", "keep somebody from writing for a while", moderation.mute),
@@ -152,24 +170,41 @@ COMMANDS: tuple[Command[Handler], ...] = (
     Command("slow", "SECONDS|off", "slow mode: so long between two messages of a member", moderation.slow),
     Command("guests", "on|off", "let guests into the channel", moderation.guests),
     Command("nick", "NAME", "change your handle", selves.change_handle),
-    Command("name", "DISPLAY NAME", "set the name beside your handle; - takes it away", selves.change_name),
-    Command("status", "TEXT", "say what you are at; - takes it away", selves.change_status),
+    Command("name", "DISPLAY NAME", "set the name beside your handle; - takes it away", selves.change_name, free=True),
+    Command("status", "TEXT", "say what you are at; - takes it away", selves.change_status, free=True),
     Command("away", "", "be seen as away", go_away),
     Command("back", "", "be seen as here", come_back),
-    Command("signin", "[HANDLE]", "sign in with your account", selves.sign_in, offline=True),
-    Command("register", "HANDLE [CODE]", "make an account, with the code of an invite", selves.register, offline=True),
+    Command("signin", "[HANDLE]", "sign in with your account", selves.sign_in, offline=True, free=True),
+    Command(
+        "register",
+        "HANDLE [CODE]",
+        "make an account, with the code of an invite",
+        selves.register,
+        offline=True,
+        free=True,
+    ),
     Command("help", "", "this list", show_help, aliases=("?",), offline=True),
     Command("quit", "", "leave the console (so does Ctrl-D)", leave_console, aliases=("exit",), offline=True),
 )
 
 
-def _joined(desk: Desk, name: str) -> Channel:
+async def _joined(desk: Desk, name: str) -> Channel:
+    """The channel of that name, among those that the user is in. Raises CommandError, which says how to get in."""
     channel = desk.view.find(name)
-    if channel is None:
-        plain = name.removeprefix("#")
-        way = f"/msg {plain[1:]} opens it" if plain.startswith("@") else f"/join {plain} joins it"
-        raise CommandError(f"you are not in {shown(plain)}; {way}", Exit.NOT_PERMITTED)
-    return channel
+    if channel is not None:
+        return channel
+    plain = name.removeprefix("#")
+    way = f"/msg {plain[1:]} opens it" if plain.startswith("@") else f"/join {plain} joins it"
+    if not plain.startswith("@") and desk.client.online:
+        try:
+            await desk.client.channel(plain)
+        except ChannelNotFound:
+            raise _no_such(plain) from None
+    raise CommandError(f"you are not in {shown(plain)}; {way}", Exit.NOT_PERMITTED)
+
+
+def _no_such(name: str) -> CommandError:
+    return CommandError(f"there is no channel #{name}; /make {name} makes it", Exit.NOT_FOUND)
 
 
 async def _go_in_new(desk: Desk, get_in: Callable[[], Awaitable[Channel]]) -> None:

@@ -29,6 +29,8 @@ Line = tuple[tuple[str, str], ...]
 NAME_COLOURS = 6
 STORED = "✓"
 REFUSED = "✗"
+_REFUSED_AT_MOST = 500
+"""So much of a message that was refused is shown: enough to know it by."""
 _CONTINUATION = "      "  # as wide as "14:02 ": what follows a line end can never pass for a line of its own
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -123,7 +125,8 @@ def message_lines(
 
 def refused_lines(text: str, reason: str, author: str, *, when: str, channel: str = "") -> list[Line]:
     """The lines of one's own message that the server refused."""
-    lines = _with_body((*_start(when, channel), *_own(author), ("class:problem", f" {REFUSED} ")), text)
+    shortened = text if len(text) <= _REFUSED_AT_MOST else f"{text[:_REFUSED_AT_MOST]}… ({len(text):,} characters)"
+    lines = _with_body((*_start(when, channel), *_own(author), ("class:problem", f" {REFUSED} ")), shortened)
     return [*lines[:-1], (*lines[-1], ("class:problem", safe_line(f" — {reason}")))]
 
 

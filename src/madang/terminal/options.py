@@ -38,7 +38,7 @@ class Options:
     """The common options, complete and checked."""
 
     server: str
-    """`host:port`."""
+    """`host:port`; with commas between them where these are several nodes of it."""
     name: str
     """The handle to be known by; the server may give another where it is taken."""
     folder: Path | None
@@ -61,10 +61,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     absent = argparse.SUPPRESS  # so that an option before the command is not overwritten by a default after it
     group.add_argument(
         "--server",
-        metavar="HOST:PORT",
+        metavar="HOST:PORT,…",
         type=checked(server_address),
         default=absent,
-        help=f"the server; environment: MADANG_SERVER; default: {DEFAULT_SERVER}",
+        help=f"the server, or some of its nodes; environment: MADANG_SERVER; default: {DEFAULT_SERVER}",
     )
     group.add_argument(
         "--name",

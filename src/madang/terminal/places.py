@@ -19,7 +19,11 @@ _SERVER = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(?::(?P<port>\d
 
 
 def server_address(text: str) -> str:
-    """`HOST:PORT`, with the default port where none is given; raises ValueError where it is neither."""
+    """`HOST:PORT`, or several with commas between; with the default port where none is given. Raises ValueError."""
+    return ",".join(dict.fromkeys(_address(part.strip()) for part in text.split(",")))
+
+
+def _address(text: str) -> str:
     match = _SERVER.fullmatch(text)
     port = (match and match["port"]) or _DEFAULT_PORT
     if match is None or not 0 < int(port) < 65_536:
@@ -32,6 +36,14 @@ def checked_handle(text: str) -> str:
     if not _HANDLE.fullmatch(text):
         raise ValueError(f"a name is 1 to {_HANDLE_LENGTH} letters, digits, '-', '_' and '.'")
     return text
+
+
+def is_numbered(handle: str, name: str) -> bool:
+    """Whether the handle is what the server makes of a name that is taken: the name with a number after it."""
+    start, _, number = handle.casefold().rpartition("-")
+    wanted = name.casefold()
+    cut = len(handle) == _HANDLE_LENGTH and wanted.startswith(start)
+    return number.isdecimal() and handle.casefold() != wanted and (start == wanted or cut)
 
 
 def handle_from(system_name: str) -> str:
@@ -54,8 +66,9 @@ def state_base() -> Path:
 
 
 def server_folder(base: Path, server: str) -> Path:
-    """The folder of one server."""
-    return base / _folder(server)
+    """The folder of one server. Of several addresses, that of the first under which something is kept."""
+    homes = [base / _folder(address) for address in server.split(",")]
+    return next((home for home in homes if home.exists()), homes[0])
 
 
 def state_folder(base: Path, server: str, name: str) -> Path:

@@ -15,20 +15,22 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from madang.client.client import Client
-from madang.client.connect import Connecting, connect
+from madang.client.connect import Connecting, connect, look_at
 from madang.client.home import Credentials, StateError, StateInUse, read_credentials
 from madang.client.keyring import Keyring
 from madang.client.known import ChannelRef
-from madang.core.errors import CredentialsWrong, GuestsNotAllowed, ServerUnreachable, Unauthenticated
+from madang.core.errors import CredentialsWrong, GuestsNotAllowed, MadangError, ServerUnreachable, Unauthenticated
 from madang.core.models import UserKind
 from madang.terminal.exits import CommandError, Exit, explain
 from madang.terminal.options import Options
 from madang.terminal.output import print_error
+from madang.terminal.places import is_numbered
 
 _AGAIN = 0.05
 _KEYRING = Keyring(print_error)  # one for all: when it does not work, that is found out, and told, once
 _SILENT = 1.0
-"""Seconds after which someone at a terminal is told that the server does not answer yet."""
+_SILENT_IN_SCRIPTS = 3.0
+"""Seconds after which the user is told that the server does not answer yet: at a terminal, and anywhere else."""
 
 
 @asynccontextmanager
@@ -69,6 +71,14 @@ async def saved_session(options: Options, *, needs_token: bool = True) -> Creden
     return await read_credentials(options.folder, keyring_of(options), needs_token=needs_token)
 
 
+async def comes_anew(options: Options) -> bool:
+    """Whether nothing is kept of the user yet, so that the server takes it for a new guest."""
+    try:
+        return options.token is None and await saved_session(options, needs_token=False) is None
+    except StateError:  # it is told when it is used
+        return False
+
+
 async def _owned(options: Options) -> Client | None:
     """A client that owns the state folder; None where there is none, or another console has it."""
     if options.folder is None or options.token is not None:
@@ -97,6 +107,8 @@ async def _borrowed(options: Options, live: bool, channels: Sequence[ChannelRef]
     client = await _connect(options, token=new, live=live, channels=channels)
     if token is not None:
         print_error(f"the saved session has ended; you are a new guest, {client.me.handle}")
+    elif is_numbered(client.me.handle, options.name):
+        print_error(f"{options.name} is taken; you are {client.me.handle}")
     return client
 
 
@@ -140,7 +152,8 @@ async def in_time(options: Options) -> AsyncIterator[None]:
     """The block, which gets a client, has the user's timeout; what goes wrong with the state folder or the session is
     told in one sentence.
     """
-    waiting = asyncio.get_running_loop().call_later(_SILENT, _tell_waiting, options.server)
+    silent = _SILENT if sys.stderr.isatty() else _SILENT_IN_SCRIPTS
+    waiting = asyncio.get_running_loop().call_later(silent, print_error, f"waiting for {options.server} …")
     try:
         async with asyncio.timeout(options.timeout + _SILENT):  # the SDK's own timeout knows better what was wrong
             yield
@@ -151,7 +164,7 @@ async def in_time(options: Options) -> AsyncIterator[None]:
     except CredentialsWrong:
         raise
     except Unauthenticated as error:
-        raise _not_signed_in(options, error) from None
+        raise await not_known(options, error) from None
     except GuestsNotAllowed as error:
         way = "madang register makes an account, madang signin uses one"
         raise CommandError(f"{explain(error)}: {way}", Exit.NOT_PERMITTED) from None
@@ -171,12 +184,23 @@ def _is_guest(saved: Credentials) -> bool:
     return saved.kind == UserKind.GUEST.name.lower()
 
 
-def _not_signed_in(options: Options, error: Unauthenticated) -> CommandError:
+async def not_known(options: Options, error: Unauthenticated) -> CommandError:
+    """The server does not take the session: what to tell, and how to go on."""
     if options.token is not None:
         return CommandError(f"the token in MADANG_TOKEN is not good: {explain(error)}", Exit.NOT_SIGNED_IN)
-    return CommandError(f"{explain(error)}: madang signin --handle {options.name}", Exit.NOT_SIGNED_IN)
+    saved = None
+    with suppress(StateError):  # what cannot be read says nothing
+        saved = await saved_session(options, needs_token=False)
+    way = f"madang signin --handle {options.name}"
+    if saved is not None and await _is_another(options, saved):
+        way = f"{way} if you have an account there, madang register to make one"
+        text = f"{options.server} has other data now than when {saved.handle} came there, and does not know the session"
+        return CommandError(f"{text}: {way}, or --name to come as a guest", Exit.NOT_SIGNED_IN)
+    return CommandError(f"{explain(error)}: {way}", Exit.NOT_SIGNED_IN)
 
 
-def _tell_waiting(server: str) -> None:
-    if sys.stderr.isatty():
-        print_error(f"waiting for {server} …")
+async def _is_another(options: Options, saved: Credentials) -> bool:
+    """Whether the server keeps another history than the one that the session is of: new data, or a backup's."""
+    with suppress(MadangError, OSError):
+        return (await look_at(options.server, timeout=options.timeout, tls=options.tls)).store_id != saved.store_id
+    return False

@@ -75,7 +75,9 @@ Global___MessageFate: _TypeAlias = MessageFate  # noqa: Y015
 
 @_typing.final
 class Endpoints(_message.Message):
-    """Where the services listen, each as `host:port`. An empty address means: where you found the Agent."""
+    """Where the services listen, each as `host:port`. An empty address means: where you found the Agent. They are right at the
+    moment of the answer: ask again (GetServer) after a connection was lost.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -109,12 +111,19 @@ class GetServerRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    AVOID_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def avoid(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses that the caller could not reach just now: others are handed out in their place where there are any."""
+
     def __init__(
         self,
+        *,
+        avoid: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["avoid", b"avoid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,6 +140,8 @@ class GetServerResponse(_message.Message):
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     REGISTRATION_FIELD_NUMBER: _builtins.int
     GUESTS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of Madang that answers."""
     store_id: _builtins.str
@@ -139,9 +150,17 @@ class GetServerResponse(_message.Message):
     """How one gets an account here."""
     guests: _builtins.bool
     """Whether guests are let in."""
+    draining: _builtins.bool
+    """This node is about to go: sign in at one of `nodes`, where there are any."""
     @_builtins.property
     def endpoints(self) -> Global___Endpoints:
         """Where the services listen."""
+
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where Agents listen now, `host:port`, those of other nodes too: where to go when this one cannot be reached any more,
+        and the first of them to sign in at. A node that is about to go is not among them. Empty: only here.
+        """
 
     def __init__(
         self,
@@ -151,10 +170,12 @@ class GetServerResponse(_message.Message):
         endpoints: Global___Endpoints | None = ...,
         registration: Global___Registration.ValueType = ...,
         guests: _builtins.bool = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        draining: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints", "guests", b"guests", "registration", b"registration", "store_id", b"store_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draining", b"draining", "endpoints", b"endpoints", "guests", b"guests", "nodes", b"nodes", "registration", b"registration", "store_id", b"store_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

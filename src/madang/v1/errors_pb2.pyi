@@ -71,7 +71,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 22
     """UNAVAILABLE. The store could not write (a full disk, say); nothing was stored. Try again later."""
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 23
-    """UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo."""
+    """UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 24
     """RESOURCE_EXHAUSTED. More is under way than the server takes; try again after google.rpc.RetryInfo."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 25
@@ -112,6 +112,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. There is no such report."""
     ERROR_REASON_CHANNEL_IS_DIRECT: _ErrorReason.ValueType  # 43
     """FAILED_PRECONDITION. A direct channel has its people from the beginning, and no name, roles or moderators."""
+    ERROR_REASON_SERVICE_MISSING: _ErrorReason.ValueType  # 44
+    """UNAVAILABLE. No node serves the `service` now; try again later."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The stable reasons. The gRPC status code that goes with each is named in its comment."""
@@ -163,7 +165,7 @@ ERROR_REASON_POSITION_BEYOND_HEAD: ErrorReason.ValueType  # 21
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 22
 """UNAVAILABLE. The store could not write (a full disk, say); nothing was stored. Try again later."""
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 23
-"""UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo."""
+"""UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 24
 """RESOURCE_EXHAUSTED. More is under way than the server takes; try again after google.rpc.RetryInfo."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
@@ -204,4 +206,6 @@ ERROR_REASON_REPORT_NOT_FOUND: ErrorReason.ValueType  # 42
 """NOT_FOUND. There is no such report."""
 ERROR_REASON_CHANNEL_IS_DIRECT: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION. A direct channel has its people from the beginning, and no name, roles or moderators."""
+ERROR_REASON_SERVICE_MISSING: ErrorReason.ValueType  # 44
+"""UNAVAILABLE. No node serves the `service` now; try again later."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -125,7 +125,7 @@ class _TokenScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenScope
     TOKEN_SCOPE_UNSPECIFIED: _TokenScope.ValueType  # 0
     """Not said."""
     TOKEN_SCOPE_SEND: _TokenScope.ValueType  # 1
-    """Send messages, typing; join and leave channels."""
+    """Send messages, typing; join and leave channels, and look one up by its name."""
     TOKEN_SCOPE_READ: _TokenScope.ValueType  # 2
     """Read: channels, members, users, messages, the live stream, presence."""
     TOKEN_SCOPE_MANAGE: _TokenScope.ValueType  # 3
@@ -137,7 +137,7 @@ class TokenScope(_TokenScope, metaclass=_TokenScopeEnumTypeWrapper):
 TOKEN_SCOPE_UNSPECIFIED: TokenScope.ValueType  # 0
 """Not said."""
 TOKEN_SCOPE_SEND: TokenScope.ValueType  # 1
-"""Send messages, typing; join and leave channels."""
+"""Send messages, typing; join and leave channels, and look one up by its name."""
 TOKEN_SCOPE_READ: TokenScope.ValueType  # 2
 """Read: channels, members, users, messages, the live stream, presence."""
 TOKEN_SCOPE_MANAGE: TokenScope.ValueType  # 3

@@ -43,7 +43,7 @@ def encode_changes(changes: Changes) -> Iterator[ChannelChanged]:
         if last or size >= MAX_SEGMENT_BYTES:
             through = changes.through if last else message.version
             segment = encode_segment(changes.messages[start:number])
-            yield ChannelChanged(changes.channel_id, after, through, segment)
+            yield ChannelChanged(changes.channel_id, after, through, segment, changes.trace)
             after, start, size = through, number, 0
 
 

@@ -26,7 +26,7 @@ from madang.v1 import heartbeat_service_pb2 as madang_dot_v1_dot_heartbeat__serv
 from madang.v1 import resources_pb2 as madang_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19madang/bus/v1/event.proto\x12\rmadang.bus.v1\x1a!madang/v1/heartbeat_service.proto\x1a\x19madang/v1/resources.proto\"\xae\x05\n\x05\x45vent\x12\x38\n\x0f\x63hannel_changed\x18\x01 \x01(\x0b\x32\x1d.madang.bus.v1.ChannelChangedH\x00\x12.\n\nhead_known\x18\x02 \x01(\x0b\x32\x18.madang.bus.v1.HeadKnownH\x00\x12\x32\n\x0ctexts_erased\x18\x03 \x01(\x0b\x32\x1a.madang.bus.v1.TextsErasedH\x00\x12\x36\n\x0etyping_started\x18\x04 \x01(\x0b\x32\x1c.madang.bus.v1.TypingStartedH\x00\x12>\n\x12membership_changed\x18\x05 \x01(\x0b\x32 .madang.bus.v1.MembershipChangedH\x00\x12\x34\n\rsession_ended\x18\x06 \x01(\x0b\x32\x1b.madang.bus.v1.SessionEndedH\x00\x12\x37\n\x0fread_mark_moved\x18\x07 \x01(\x0b\x32\x1c.madang.bus.v1.ReadMarkMovedH\x00\x12\x32\n\x0cuser_changed\x18\x08 \x01(\x0b\x32\x1a.madang.bus.v1.UserChangedH\x00\x12?\n\x13server_role_changed\x18\t \x01(\x0b\x32 .madang.bus.v1.ServerRoleChangedH\x00\x12=\n\x12\x62ot_limits_changed\x18\n \x01(\x0b\x32\x1f.madang.bus.v1.BotLimitsChangedH\x00\x12,\n\tnews_lost\x18\x0b \x01(\x0b\x32\x17.madang.bus.v1.NewsLostH\x00\x12\x36\n\x0e\x63laims_changed\x18\x0c \x01(\x0b\x32\x1c.madang.bus.v1.ClaimsChangedH\x00\x42\x06\n\x04kind\"U\n\x0e\x43hannelChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\x0f\n\x07through\x18\x03 \x01(\x03\x12\x0f\n\x07segment\x18\x04 \x01(\x0c\"1\n\tHeadKnown\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"!\n\x0bTextsErased\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\"4\n\rTypingStarted\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\"Z\n\x11MembershipChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x0e\n\x06joined\x18\x03 \x01(\x08\x12\x10\n\x08position\x18\x04 \x01(\x03\"3\n\x0cSessionEnded\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\"J\n\rReadMarkMoved\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x14\n\x0cread_through\x18\x03 \x01(\x03\",\n\x0bUserChanged\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.madang.v1.User\"I\n\x11ServerRoleChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x15.madang.v1.ServerRole\"O\n\x10\x42otLimitsChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x1b\n\x13messages_per_second\x18\x02 \x01(\x03\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"\n\n\x08NewsLost\"f\n\rClaimsChanged\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12$\n\x06\x63laims\x18\x04 \x03(\x0b\x32\x14.madang.bus.v1.Claim\"u\n\x05\x43laim\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x0c\n\x04here\x18\x02 \x01(\x08\x12\x0f\n\x07seen_at\x18\x03 \x01(\x03\x12)\n\x06wanted\x18\x04 \x01(\x0e\x32\x19.madang.v1.PresenceStatus\x12\x11\n\twanted_at\x18\x05 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19madang/bus/v1/event.proto\x12\rmadang.bus.v1\x1a!madang/v1/heartbeat_service.proto\x1a\x19madang/v1/resources.proto\"\xbd\x05\n\x05\x45vent\x12\x38\n\x0f\x63hannel_changed\x18\x01 \x01(\x0b\x32\x1d.madang.bus.v1.ChannelChangedH\x00\x12.\n\nhead_known\x18\x02 \x01(\x0b\x32\x18.madang.bus.v1.HeadKnownH\x00\x12\x32\n\x0ctexts_erased\x18\x03 \x01(\x0b\x32\x1a.madang.bus.v1.TextsErasedH\x00\x12\x36\n\x0etyping_started\x18\x04 \x01(\x0b\x32\x1c.madang.bus.v1.TypingStartedH\x00\x12>\n\x12membership_changed\x18\x05 \x01(\x0b\x32 .madang.bus.v1.MembershipChangedH\x00\x12\x34\n\rsession_ended\x18\x06 \x01(\x0b\x32\x1b.madang.bus.v1.SessionEndedH\x00\x12\x37\n\x0fread_mark_moved\x18\x07 \x01(\x0b\x32\x1c.madang.bus.v1.ReadMarkMovedH\x00\x12\x32\n\x0cuser_changed\x18\x08 \x01(\x0b\x32\x1a.madang.bus.v1.UserChangedH\x00\x12?\n\x13server_role_changed\x18\t \x01(\x0b\x32 .madang.bus.v1.ServerRoleChangedH\x00\x12=\n\x12\x62ot_limits_changed\x18\n \x01(\x0b\x32\x1f.madang.bus.v1.BotLimitsChangedH\x00\x12,\n\tnews_lost\x18\x0b \x01(\x0b\x32\x17.madang.bus.v1.NewsLostH\x00\x12\x36\n\x0e\x63laims_changed\x18\x0c \x01(\x0b\x32\x1c.madang.bus.v1.ClaimsChangedH\x00\x12\r\n\x05trace\x18\x0f \x01(\tB\x06\n\x04kind\"U\n\x0e\x43hannelChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\x0f\n\x07through\x18\x03 \x01(\x03\x12\x0f\n\x07segment\x18\x04 \x01(\x0c\"1\n\tHeadKnown\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"!\n\x0bTextsErased\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\"4\n\rTypingStarted\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\"Z\n\x11MembershipChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x0e\n\x06joined\x18\x03 \x01(\x08\x12\x10\n\x08position\x18\x04 \x01(\x03\"3\n\x0cSessionEnded\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\"J\n\rReadMarkMoved\x12\x12\n\nchannel_id\x18\x01 \x01(\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12\x14\n\x0cread_through\x18\x03 \x01(\x03\",\n\x0bUserChanged\x12\x1d\n\x04user\x18\x01 \x01(\x0b\x32\x0f.madang.v1.User\"I\n\x11ServerRoleChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x15.madang.v1.ServerRole\"O\n\x10\x42otLimitsChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x1b\n\x13messages_per_second\x18\x02 \x01(\x03\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"\n\n\x08NewsLost\"f\n\rClaimsChanged\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12$\n\x06\x63laims\x18\x04 \x03(\x0b\x32\x14.madang.bus.v1.Claim\"u\n\x05\x43laim\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x0c\n\x04here\x18\x02 \x01(\x08\x12\x0f\n\x07seen_at\x18\x03 \x01(\x03\x12)\n\x06wanted\x18\x04 \x01(\x0e\x32\x19.madang.v1.PresenceStatus\x12\x11\n\twanted_at\x18\x05 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,31 +34,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'madang.bus.v1.event_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT']._serialized_start=107
-  _globals['_EVENT']._serialized_end=793
-  _globals['_CHANNELCHANGED']._serialized_start=795
-  _globals['_CHANNELCHANGED']._serialized_end=880
-  _globals['_HEADKNOWN']._serialized_start=882
-  _globals['_HEADKNOWN']._serialized_end=931
-  _globals['_TEXTSERASED']._serialized_start=933
-  _globals['_TEXTSERASED']._serialized_end=966
-  _globals['_TYPINGSTARTED']._serialized_start=968
-  _globals['_TYPINGSTARTED']._serialized_end=1020
-  _globals['_MEMBERSHIPCHANGED']._serialized_start=1022
-  _globals['_MEMBERSHIPCHANGED']._serialized_end=1112
-  _globals['_SESSIONENDED']._serialized_start=1114
-  _globals['_SESSIONENDED']._serialized_end=1165
-  _globals['_READMARKMOVED']._serialized_start=1167
-  _globals['_READMARKMOVED']._serialized_end=1241
-  _globals['_USERCHANGED']._serialized_start=1243
-  _globals['_USERCHANGED']._serialized_end=1287
-  _globals['_SERVERROLECHANGED']._serialized_start=1289
-  _globals['_SERVERROLECHANGED']._serialized_end=1362
-  _globals['_BOTLIMITSCHANGED']._serialized_start=1364
-  _globals['_BOTLIMITSCHANGED']._serialized_end=1443
-  _globals['_NEWSLOST']._serialized_start=1445
-  _globals['_NEWSLOST']._serialized_end=1455
-  _globals['_CLAIMSCHANGED']._serialized_start=1457
-  _globals['_CLAIMSCHANGED']._serialized_end=1559
-  _globals['_CLAIM']._serialized_start=1561
-  _globals['_CLAIM']._serialized_end=1678
+  _globals['_EVENT']._serialized_end=808
+  _globals['_CHANNELCHANGED']._serialized_start=810
+  _globals['_CHANNELCHANGED']._serialized_end=895
+  _globals['_HEADKNOWN']._serialized_start=897
+  _globals['_HEADKNOWN']._serialized_end=946
+  _globals['_TEXTSERASED']._serialized_start=948
+  _globals['_TEXTSERASED']._serialized_end=981
+  _globals['_TYPINGSTARTED']._serialized_start=983
+  _globals['_TYPINGSTARTED']._serialized_end=1035
+  _globals['_MEMBERSHIPCHANGED']._serialized_start=1037
+  _globals['_MEMBERSHIPCHANGED']._serialized_end=1127
+  _globals['_SESSIONENDED']._serialized_start=1129
+  _globals['_SESSIONENDED']._serialized_end=1180
+  _globals['_READMARKMOVED']._serialized_start=1182
+  _globals['_READMARKMOVED']._serialized_end=1256
+  _globals['_USERCHANGED']._serialized_start=1258
+  _globals['_USERCHANGED']._serialized_end=1302
+  _globals['_SERVERROLECHANGED']._serialized_start=1304
+  _globals['_SERVERROLECHANGED']._serialized_end=1377
+  _globals['_BOTLIMITSCHANGED']._serialized_start=1379
+  _globals['_BOTLIMITSCHANGED']._serialized_end=1458
+  _globals['_NEWSLOST']._serialized_start=1460
+  _globals['_NEWSLOST']._serialized_end=1470
+  _globals['_CLAIMSCHANGED']._serialized_start=1472
+  _globals['_CLAIMSCHANGED']._serialized_end=1574
+  _globals['_CLAIM']._serialized_start=1576
+  _globals['_CLAIM']._serialized_end=1693
 # @@protoc_insertion_point(module_scope)

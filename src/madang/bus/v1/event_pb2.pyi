@@ -40,6 +40,9 @@ class Event(_message.Message):
     BOT_LIMITS_CHANGED_FIELD_NUMBER: _builtins.int
     NEWS_LOST_FIELD_NUMBER: _builtins.int
     CLAIMS_CHANGED_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
+    trace: _builtins.str
+    """By what the way of a message is followed over nodes, a W3C traceparent; empty for nearly all."""
     @_builtins.property
     def channel_changed(self) -> Global___ChannelChanged:
         """There is news in a channel."""
@@ -103,10 +106,11 @@ class Event(_message.Message):
         bot_limits_changed: Global___BotLimitsChanged | None = ...,
         news_lost: Global___NewsLost | None = ...,
         claims_changed: Global___ClaimsChanged | None = ...,
+        trace: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bot_limits_changed", b"bot_limits_changed", "channel_changed", b"channel_changed", "claims_changed", b"claims_changed", "head_known", b"head_known", "kind", b"kind", "membership_changed", b"membership_changed", "news_lost", b"news_lost", "read_mark_moved", b"read_mark_moved", "server_role_changed", b"server_role_changed", "session_ended", b"session_ended", "texts_erased", b"texts_erased", "typing_started", b"typing_started", "user_changed", b"user_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_limits_changed", b"bot_limits_changed", "channel_changed", b"channel_changed", "claims_changed", b"claims_changed", "head_known", b"head_known", "kind", b"kind", "membership_changed", b"membership_changed", "news_lost", b"news_lost", "read_mark_moved", b"read_mark_moved", "server_role_changed", b"server_role_changed", "session_ended", b"session_ended", "texts_erased", b"texts_erased", "typing_started", b"typing_started", "user_changed", b"user_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot_limits_changed", b"bot_limits_changed", "channel_changed", b"channel_changed", "claims_changed", b"claims_changed", "head_known", b"head_known", "kind", b"kind", "membership_changed", b"membership_changed", "news_lost", b"news_lost", "read_mark_moved", b"read_mark_moved", "server_role_changed", b"server_role_changed", "session_ended", b"session_ended", "texts_erased", b"texts_erased", "trace", b"trace", "typing_started", b"typing_started", "user_changed", b"user_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["channel_changed", "head_known", "texts_erased", "typing_started", "membership_changed", "session_ended", "read_mark_moved", "user_changed", "server_role_changed", "bot_limits_changed", "news_lost", "claims_changed"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015

@@ -20,11 +20,11 @@ class ClassicAgent(AgentServicer):
         self._where = where
 
     async def TryLogin(self, request: pb.LoginRequest, context: Context) -> pb.LoginReply:
-        """Register a user. The address that the client claims to have is not looked at: we see the real one."""
+        """Register a user, if there is a place for it to go to.
+
+        The address that the client claims to have is not looked at: we see the real one.
+        """
         host = peer_host(context.peer())
+        heartbeat, lobby = (str(reached_by(self._where(name), host)) for name in ("heartbeat", "lobby"))
         guest = await self._guests.login(host)
-        return pb.LoginReply(
-            index=guest.index,
-            heartbeat_ip=str(reached_by(self._where("heartbeat"), host)),
-            lobby_ip=str(reached_by(self._where("lobby"), host)),
-        )
+        return pb.LoginReply(index=guest.index, heartbeat_ip=heartbeat, lobby_ip=lobby)

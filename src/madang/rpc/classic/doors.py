@@ -35,18 +35,21 @@ class Door:
 class Doors:
     """Opens a door when the first classic user comes into a channel, and closes it when the last one leaves."""
 
-    def __init__(self, new_server: NewServer, ports: Ports, serve: Serve, place: Callable[[], Place]) -> None:
-        """`place`: where the Lobby listens; doors open on the same host."""
+    def __init__(
+        self, new_server: NewServer, ports: Ports, serve: Serve, place: Callable[[], Place], told: Callable[[], Place]
+    ) -> None:
+        """`place`: where the Lobby listens; doors open on the same host. `told`: where callers are told that it is."""
         self._new_server = new_server
         self._ports = ports
         self._serve = serve
         self._place = place
+        self._told = told
         self._open: dict[int, Door] = {}
         self._closing = Tasks()
 
     def address(self, door: Door) -> Place:
-        """Where the door is."""
-        return Place(self._place().host, door.port)
+        """Where the door is, as callers are told."""
+        return Place(self._told().host, door.port)
 
     async def unlock(self) -> Door:
         """A door for a channel that is yet to be made. Raises Overloaded when no port is free."""

@@ -36,7 +36,8 @@ from madang.services.lobby import LobbyService
 from madang.services.streams import Streams
 
 Where = Callable[[str], Place]
-"""Where a service ("agent", "heartbeat", "lobby") listens. Asked when a call is served, so that ports are known."""
+"""Where a service ("heartbeat", "lobby") is, as callers are told, in whichever process. Asked when a call is served, so
+that ports are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +60,32 @@ class Gateway:
         self,
         services: Services,
         where: Where,
+        here: Callable[[], Place],
         new_server: NewServer,
         ports: Ports,
         times: Times,
         clock: Callable[[], int],
     ) -> None:
-        """`new_server` makes the servers of channels, with a ClassicInterceptor; `clock`: microseconds."""
+        """`here`: where the Lobby of this process listens; `new_server` makes the servers of channels, with a
+        ClassicInterceptor; `clock`: microseconds.
+        """
         self._services = services
         self._where = where
         self._times = times
         self._clock = clock
         self._roster = Roster(times)
         self._comings = Comings()
-        self._doors = Doors(new_server, ports, self._serve_channel, lambda: where("lobby"))
+        self._doors = Doors(new_server, ports, self._serve_channel, here, lambda: where("lobby"))
         self._rooms = Rooms(services.lobby, self._roster, self._doors)
-        self._guests = Guests(self._roster, self._rooms, services.agent, services.heartbeat, clock, services.limiter)
+        self._guests = Guests(
+            self._roster,
+            self._rooms,
+            services.agent,
+            services.heartbeat,
+            clock,
+            services.limiter,
+            shared=services.bus.is_shared,
+        )
         services.bus.subscribe(SessionEnded, self._guests.on_session_ended)
         services.bus.subscribe(MembershipChanged, self._guests.on_membership)
         services.bus.subscribe(PresenceChanged, lambda event: self._comings.note(event.presences))
@@ -87,7 +99,13 @@ class Gateway:
                 return "Agent"
             case "heartbeat":
                 heartbeat = ClassicHeartbeat(
-                    self._roster, services.heartbeat, services.streams, self._times, self._clock, services.limiter
+                    self._roster,
+                    self._guests,
+                    services.heartbeat,
+                    services.streams,
+                    self._times,
+                    self._clock,
+                    services.limiter,
                 )
                 add_HeartbeatServicer_to_server(heartbeat, server)
                 return "Heartbeat"
@@ -128,6 +146,13 @@ class Gateway:
     def _serve_channel(self, door: Door) -> None:
         services = self._services
         servicer = ClassicChannel(
-            door, self._roster, self._rooms, services.channel, services.streams, self._clock, services.limiter
+            door,
+            self._roster,
+            self._guests,
+            self._rooms,
+            services.channel,
+            services.streams,
+            self._clock,
+            services.limiter,
         )
         add_ChannelServicer_to_server(servicer, door.server)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from madang.classic import client_to_agent_pb2 as pb
 from madang.classic.client_to_agent_pb2_grpc import HeartbeatServicer
 from madang.core.errors import MadangError
-from madang.core.presence import Status
 from madang.rpc.classic.addresses import peer_host
+from madang.rpc.classic.guests import Guests
 from madang.rpc.classic.relay import open_stream
 from madang.rpc.classic.roster import Guest, Roster
 from madang.rpc.classic.times import Times
@@ -31,6 +31,7 @@ class ClassicHeartbeat(HeartbeatServicer):
     def __init__(
         self,
         roster: Roster,
+        guests: Guests,
         heartbeat: HeartbeatService,
         streams: Streams,
         times: Times,
@@ -38,6 +39,7 @@ class ClassicHeartbeat(HeartbeatServicer):
         limiter: Limiter,
     ) -> None:
         self._roster = roster
+        self._guests = guests
         self._heartbeat = heartbeat
         self._streams = streams
         self._times = times
@@ -48,11 +50,12 @@ class ClassicHeartbeat(HeartbeatServicer):
         self, request: pb.HeartbeatRequest, context: Context
     ) -> None:
         """Send the time, again and again."""
-        guest = self._roster.require(request.index, peer_host(context.peer()))
+        guest = await self._guests.require(request.index, peer_host(context.peer()))
         end = _End()
         self._roster.begin_beat(guest)
         try:
-            with open_stream(self._streams, self._limiter, guest, end), self._heartbeat.held(guest.index):
+            held = self._heartbeat.held(guest.index, guest.session.session_id)
+            with open_stream(self._streams, self._limiter, guest, end), held:
                 while True:
                     await context.write(pb.HeartbeatReply(time=self._clock() // _SECOND))
                     await end.within(self._times.beat)
@@ -61,18 +64,14 @@ class ClassicHeartbeat(HeartbeatServicer):
 
     async def TryUserLives(self, request: pb.UserRequest, context: Context) -> pb.UserLivesReply:
         """Tell whether a user's heartbeat is current. Anyone may ask about anyone: presence is no secret."""
-        guest = self._roster.find(request.index)
-        if guest is not None:
-            lives = self._roster.lives(guest, self._clock())
-        else:
-            lives = self._heartbeat.get(request.index).status is not Status.OFFLINE
+        lives = self._guests.lives(request.index)
         return pb.UserLivesReply(status=pb.UserLivesReply.LIVE if lives else pb.UserLivesReply.UNKNOWN)
 
     def _over(self, guest: Guest) -> None:
         """A stream is down. After a sign-out there is no grace, so that the others see the user go at once."""
         self._roster.end_beat(guest, self._clock())
         if guest.ended:
-            self._heartbeat.gone(guest.index)
+            self._heartbeat.gone(guest.index, guest.session.session_id)
 
 
 class _End:

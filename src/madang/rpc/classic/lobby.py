@@ -50,7 +50,7 @@ class ClassicLobby(LobbyServicer):
 
     async def TryChatSend(self, request: pb.Chat, context: Context) -> pb.Empty:
         """Store a text in the lobby, for everybody."""
-        guest = self._caller(request.index, context)
+        guest = await self._caller(request.index, context)
         self._roster.act(guest, self._clock())
         await self._limiter.pay_message(guest.session)
         await self._channel.send(guest.index, LOBBY_ID, request.text, None)
@@ -60,14 +60,14 @@ class ClassicLobby(LobbyServicer):
         self, request: pb.Chat, context: Context
     ) -> None:
         """What the others write in the lobby."""
-        guest = self._caller(request.index, context)
+        guest = await self._caller(request.index, context)
         await self._relay.run(guest, LOBBY_ID, context, others_chat(guest.index))
 
     async def TryStatusRequest(  # type: ignore[override]  # a coroutine that writes, as grpc.aio allows
         self, request: pb.UserRequest, context: Context
     ) -> None:
         """Who comes and goes, and whether the user itself is idle."""
-        guest = self._caller(request.index, context)
+        guest = await self._caller(request.index, context)
         feed = self._comings.open(guest.index)
         try:
             with open_stream(self._streams, self._limiter, guest, feed.end):
@@ -81,7 +81,7 @@ class ClassicLobby(LobbyServicer):
     async def TryCommand(self, request: pb.CommandRequest, context: Context) -> pb.CommandReply:
         """Run a command. The contract has an answer for an unknown index; a foreign one is refused as everywhere."""
         try:
-            guest = self._caller(request.index, context)
+            guest = await self._caller(request.index, context)
         except ForeignIndex:
             if request.index in self._roster:
                 raise
@@ -92,19 +92,19 @@ class ClassicLobby(LobbyServicer):
 
     async def TryUserExit(self, request: pb.UserRequest, context: Context) -> pb.StatusReply:
         """Tell whether the user is idle."""
-        guest = self._caller(request.index, context)
+        guest = await self._caller(request.index, context)
         idle = self._roster.idle_in(guest, self._clock()) <= 0
         return pb.StatusReply(status=pb.StatusReply.QUIT if idle else pb.StatusReply.OK, index=guest.index)
 
     async def TryUserRemove(self, request: pb.UserRequest, context: Context) -> pb.Empty:
         """Sign the user out."""
-        guest = self._caller(request.index, context)
+        guest = await self._caller(request.index, context)
         guest.said_goodbye = True
         await self._guests.remove(guest)
         return pb.Empty()
 
-    def _caller(self, index: int, context: Context) -> Guest:
-        return self._roster.require(index, peer_host(context.peer()))
+    async def _caller(self, index: int, context: Context) -> Guest:
+        return await self._guests.require(index, peer_host(context.peer()))
 
     async def _statuses(self, guest: Guest, feed: StatusFeed) -> AsyncGenerator[pb.StatusReply, None]:
         """What happens, and one QUIT each time that the user becomes idle."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
 from madang.core.errors import ChannelNotFound, ForeignIndex, Unavailable
@@ -81,12 +81,23 @@ class Rooms:
             if not token:
                 return
 
-    async def sweep(self) -> None:
-        """Take out the classic users of an earlier run: nobody honours their indices any more."""
+    async def find(self, guest: Guest) -> None:
+        """Find out in which channel a user is that logged in elsewhere."""
+        joined, _ = await self._lobby.channels(guest.actor, PAGE, "", joined_only=True, include_archived=False)
+        for channel, _ in joined:
+            if channel.channel_id != LOBBY_ID and guest.channel_id == NO_CHANNEL:
+                guest.channel_id = channel.channel_id
+                guest.hidden = channel.kind is not ChannelKind.PUBLIC
+
+    async def sweep(self, is_good: Callable[[int], Awaitable[bool]]) -> None:
+        """Take out the classic users of an earlier run: nobody honours their indices any more, unless `is_good` says so
+        of an index that is not in the roster.
+        """
         for channel in await self.channels(SERVER):
             members = [user async for user in self.members(SERVER, channel.channel_id)]
             for user in members:
-                if user.kind is UserKind.CLASSIC and user.user_id not in self._roster:
+                is_unknown = user.kind is UserKind.CLASSIC and user.user_id not in self._roster
+                if is_unknown and not await is_good(user.user_id):
                     await self._lobby.take_out(user.user_id, channel.channel_id)
             await self.retire(channel.channel_id)
 

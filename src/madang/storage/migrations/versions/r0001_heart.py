@@ -84,6 +84,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_channel_id_version", "messages", ["channel_id", "version"], unique=True)
     op.create_index("ix_messages_request_id_author_id", "messages", ["request_id", "author_id"], unique=True)
+    if op.get_bind().dialect.name == "postgresql":  # the lobby takes the first id from the sequence, as others do
+        op.execute("SELECT setval(pg_get_serial_sequence('channels', 'channel_id'), 1)")
     now = context_time()
     op.bulk_insert(
         channels,

@@ -1,0 +1,99 @@
+"""Tells clients where to go: which node serves what, and where there is room."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from madang.bus.base import Nodes
+from madang.core import balance
+from madang.core.cluster import NodeInfo
+from madang.core.errors import ServiceMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Where the services are, `host:port`; empty: where the Agent was found."""
+
+    heartbeat: str
+    lobby: str
+    channel: str
+
+
+class Guide:
+    """Knows this node and the others, as they are now.
+
+    A client that has come to a node finds everything there that the node serves, over one connection. It is sent to
+    others for the rest; and, before it signs in, to where there is more room.
+    """
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        load: Callable[[], int],
+        *,
+        alone: bool = True,
+        dice: balance.Dice = random.random,
+    ) -> None:
+        """`load`: how many streams are open here. `alone`: there can be no other node."""
+        self._nodes = nodes
+        self._load = load
+        self._alone = alone
+        self._dice = dice
+        self._own = NodeInfo("", "", "", 0, "")
+        self._here: Mapping[str, str] = {}
+
+    def open(self, own: NodeInfo, here: Mapping[str, str]) -> None:
+        """This node begins to serve. `here`: where its services are for who has found the Agent, see Directions."""
+        self._own, self._here = own, here
+        self.announce()
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node is about to go."""
+        return self._own.draining
+
+    @property
+    def own(self) -> NodeInfo:
+        """This node."""
+        return self._own
+
+    def directions(self, avoid: Collection[str] = ()) -> Directions:
+        """Where a client of this node finds the services; `avoid`: what it could not reach. Raises ServiceMissing."""
+        return Directions(*(self.address(name, avoid) for name in ("heartbeat", "lobby", "channel")))
+
+    def address(self, service: str, avoid: Collection[str] = ()) -> str:
+        """Where one service is; empty: where the Agent is. Raises ServiceMissing."""
+        if service in self._here:
+            return self._here[service]
+        found = balance.one_for(service, self._nodes.known(), avoid, self._dice)
+        if not found:
+            raise ServiceMissing(service=service)
+        return found
+
+    def place(self, service: str) -> str:
+        """Where one service is, this node's first; never empty. Raises ServiceMissing."""
+        return self._own.addresses.get(service) or self.address(service)
+
+    def agents(self) -> list[str]:
+        """Where Agents are; nothing, where there is only this one."""
+        return [] if self._alone else balance.agents(self._nodes.known(), self._own.node_id, self._dice)
+
+    def others(self) -> list[NodeInfo]:
+        """The other nodes."""
+        return [node for node in self._nodes.known() if node.node_id != self._own.node_id]
+
+    def can_go(self) -> bool:
+        """Whether whoever is here can go elsewhere."""
+        return balance.can_go(self._nodes.known(), self._own)
+
+    def announce(self) -> None:
+        """Tell the others how this node is now. Called now and then."""
+        self._own = replace(self._own, load=self._load())
+        self._nodes.announce(self._own)
+
+    def leave(self) -> None:
+        """Tell them that it is about to go."""
+        self._own = replace(self._own, draining=True)
+        self.announce()

@@ -1,0 +1,68 @@
+"""Where clients are sent."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+from madang.core.balance import agents, by_load, can_go, one_for
+from madang.core.cluster import NodeInfo
+
+ALL = ("agent", "heartbeat", "lobby", "channel")
+
+
+def node(name: str, load: int = 0, *services: str, draining: bool = False) -> NodeInfo:
+    """A node that serves these, or everything."""
+    addresses = dict.fromkeys(services or ALL, f"{name}:1")
+    return NodeInfo(name, name, "1", 0, "", addresses, load, draining)
+
+
+def test_the_less_a_node_bears_the_more_come() -> None:
+    dice = random.Random(1).random
+    nodes = [node("a", 0), node("b", 90), node("c", 990)]
+    first = Counter(by_load(nodes, dice)[0].node_id for _ in range(3000))
+    assert first["a"] > 5 * first["b"] > 5 * first["c"], first
+    assert len({tuple(each.node_id for each in by_load(nodes, dice)) for _ in range(300)}) > 2
+
+
+def test_a_node_keeps_its_newcomers_until_it_bears_clearly_more() -> None:
+    dice = random.Random(1).random
+    for load, stays in ((0, True), (139, True), (141, False), (1000, False)):
+        found = agents([node("a", load), node("b", 100), node("c", 100)], "a", dice)
+        assert (found[0] == "a:1") is stays
+        assert sorted(found) == ["a:1", "b:1", "c:1"]
+    assert agents([node("a", 10_000)], "a", dice) == ["a:1"], "there is nobody else"
+
+
+def test_nobody_is_sent_to_a_node_that_goes() -> None:
+    dice = random.Random(1).random
+    nodes = [node("a", draining=True), node("b", 100), node("c", 0, "channel")]
+    assert agents(nodes, "a", dice) == ["b:1"]
+    assert agents(nodes, "b", dice) == ["b:1"]
+    assert one_for("lobby", nodes, (), dice) == "b:1"
+    assert one_for("lobby", nodes[:1], (), dice) == "a:1", "better than nowhere"
+    assert one_for("lobby", nodes[2:], (), dice) == ""
+
+
+def test_what_cannot_be_reached_is_avoided_where_there_is_another() -> None:
+    dice = random.Random(1).random
+    nodes = [node("a", 0, "channel"), node("b", 100_000, "channel")]
+    assert {one_for("channel", nodes, ["a:1"], dice) for _ in range(50)} == {"b:1"}
+    assert one_for("channel", nodes[:1], ["a:1"], dice) == "a:1"
+
+
+def test_one_address_for_all_is_one_place() -> None:
+    """Behind a load balancer."""
+    nodes = [replace(node(name), addresses={"agent": "chat.example.org:443"}) for name in "abc"]
+    assert agents(nodes, "b", random.random) == ["chat.example.org:443"]
+
+
+def test_whether_one_can_go_elsewhere() -> None:
+    own = node("a")
+    assert not can_go([own], own)
+    assert can_go([own, node("b")], own)
+    assert not can_go([own, node("b", draining=True)], own)
+    assert not can_go([own, node("b", 0, "agent", "lobby", "channel")], own)
+    assert can_go([own, node("b", 0, "agent", "lobby"), node("c", 0, "channel", "heartbeat")], own)
+    assert can_go([node("a", 0, "lobby"), node("b", 0, "lobby")], node("a", 0, "lobby"))

@@ -1,0 +1,249 @@
+"""`python -m tests.faults.cluster --minutes 30 --faults 100`: three nodes, PostgreSQL, NATS, and every kind of fault.
+
+Clients write and read at all nodes meanwhile, over the raw contract and over the SDK. After each fault the next waits
+until every client has gone on. In the end the histories are judged, and a page says what was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import page
+from .checker import Fault, Finding, Verdict
+from .kinds import KINDS, Injection
+from .load import Crowd, Load, under_load
+from .nodes import Cluster
+from .outsiders import Outsider
+from .people import Connection, Person, connect, make_channel, sign_in
+from .plan import Planned, Step, plan
+from .process import eventually
+from .recovery import Observer, Recovery
+from .totals import Totals
+from .writers import PostWriter, SendWriter
+
+CROWD = Crowd(
+    (PostWriter, SendWriter, PostWriter, SendWriter),
+    readers=4,
+    sdk=3,
+    channels=4,
+    pace=20.0,
+    habits=((False, 0.0), (True, 0.0), (False, 0.002), (True, 0.002)),
+)
+LONGEST_SETTLE = 120.0
+BUS = ("bus", "bus's link")
+"""The parts whose faults leave the database where it is: then a session that is ended is over at once, all the same."""
+PAUSE = 5.0
+"""Seconds that a client may have nothing when its node is killed: the promise."""
+LATEST_END = 1.0
+"""Seconds in which the streams of a session that was ended are over, on every node: the promise."""
+
+TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(\S.*)")
+"""With what it was about, in its last line."""
+
+BROKEN = (
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "CANCELLED",
+    "INTERNAL Internal error from Core",
+    "INTERNAL Received RST_STREAM",
+    "UNKNOWN Stream removed",
+    "SDK SERVER_UNREACHABLE",
+    "SDK SERVER_DRAINING",
+    "SDK STORAGE_UNAVAILABLE",
+    "SDK UNAVAILABLE",
+)
+"""How the errors begin that clients may meet: each says that the same again may work, and so it has to."""
+
+
+@dataclass
+class Result:
+    """Of a whole run."""
+
+    seed: int
+    seconds: float = 0.0
+    steps: list[tuple[Step, Recovery]] = field(default_factory=list)
+    revocations: list[float] = field(default_factory=list)
+    """After each fault: how long the streams of a session that was ended went on, seconds."""
+    left_out: list[str] = field(default_factory=list)
+    """Kinds of faults that this machine does not allow."""
+    totals: Totals = field(default_factory=Totals)
+    wrong: list[Finding] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[Planned]:
+        """Every fault that there was."""
+        return [planned for step, _ in self.steps for planned in step]
+
+    @property
+    def findings(self) -> Verdict:
+        """Everything that is wrong."""
+        return Verdict((*self.wrong, *self.totals.verdict.findings))
+
+
+class Run:
+    """One run: a plan, carried out on a cluster under load."""
+
+    def __init__(self, seed: int, minutes: float, faults: int, short: bool, log: bool) -> None:
+        self.result = Result(seed)
+        self._rng = random.Random(seed)
+        self._until = time.monotonic() + minutes * 60
+        self._faults = faults
+        self._short = short
+        self._log = log
+        self._outside: tuple[Person, int] | None = None
+
+    async def run(self, directory: Path) -> Result:
+        """Do it all; `directory` is empty, and keeps the logs."""
+        begin = time.monotonic()
+        async with Cluster(directory) as cluster:
+            possible = [kind for kind in KINDS if kind.can_be_done(cluster)]
+            self.result.left_out = [kind.name for kind in KINDS if kind not in possible]
+            steps = plan(possible, self._faults, self._rng, self._short)
+            async with under_load(cluster.target, self.result.seed, CROWD) as load:
+                await load.goes_on()
+                try:
+                    await self._steps(cluster, load, steps)
+                finally:
+                    self._say(f"errors so far: {dict(load.history.errors)}")
+                verdict = await load.settle(LONGEST_SETTLE)
+            self.result.totals = Totals.of(load, verdict)
+            self._look_at_errors(load)
+            self._look_at_logs(cluster)
+        self.result.seconds = time.monotonic() - begin
+        return self.result
+
+    async def _steps(self, cluster: Cluster, load: Load, steps: Sequence[Step]) -> None:
+        for number, step in enumerate(steps):
+            await asyncio.sleep(self._gap(len(steps) - number))
+            names = " + ".join(planned.kind.name for planned in step)
+            self._say(f"{number + 1}/{len(steps)} {names}, {max(planned.hold for planned in step):.1f} s")
+            recovery = await self._step(cluster, load, step)
+            self._say(f"    recovered in {recovery.readers:.2f} s, longest pause {recovery.pause:.2f} s")
+            self.result.steps.append((step, recovery))
+            if recovery.killed is not None and len(step) == 1 and recovery.killed >= PAUSE:
+                self._wrong(f"a client paused for {recovery.killed:.2f} s when its node was killed")
+            await self._revive(cluster)
+
+    async def _step(self, cluster: Cluster, load: Load, step: Step) -> Recovery:
+        hold = max(planned.hold for planned in step)
+        async with AsyncExitStack() as stack:
+            direct = [await stack.enter_async_context(connect(node.process.target)) for node in cluster.nodes]
+            outsider = await stack.enter_async_context(Outsider(direct, self._rng, *await self._room(direct[0])))
+            observer = Observer(load)
+            busy = observer.busy()
+            injections = [
+                Injection(cluster, random.Random(planned.seed), planned.hold, observer.over, self._wrong, busy)
+                for planned in step
+            ]
+            await asyncio.gather(
+                outsider.be_put_out(hold),
+                *(each.kind.act(injection) for each, injection in zip(step, injections, strict=True)),
+            )
+            recovery = await observer.recovered()
+            only_the_bus = all(planned.kind.part in BUS for planned in step)
+            await self._judge(outsider, 0.0 if only_the_bus else observer.over_at)
+        return recovery
+
+    async def _room(self, connection: Connection) -> tuple[Person, int]:
+        """Where outsiders are put out of, and its owner."""
+        if self._outside is None:
+            host = await sign_in(connection, "host")
+            self._outside = host, await make_channel(connection, host, "side-room")
+        return self._outside
+
+    async def _judge(self, outsider: Outsider, over_at: float) -> None:
+        since = max(outsider.signed_out_at, over_at)
+        with suppress(AssertionError):
+            await eventually(lambda: outsider.is_out, "their streams end", 10 * LATEST_END)
+        took = outsider.went_on_for(since)
+        self.result.revocations.append(took)
+        if took >= LATEST_END:
+            self._wrong(f"the streams of a session that was ended went on for {took:.2f} s")
+        if leaks := outsider.leaks():
+            self._wrong(f"{outsider.person.name} was put out, and read {leaks}")
+        if "OK" in await outsider.is_let_in():
+            self._wrong(f"{outsider.person.name} was signed out, and is let in")
+
+    def _gap(self, left: int) -> float:
+        """How long to wait before the next of so many steps, so that they fill the time."""
+        spare = (self._until - time.monotonic()) / left - (1.0 if self._short else 8.0)
+        return self._rng.uniform(0.5, 1.5) * max(0.3, spare)
+
+    async def _revive(self, cluster: Cluster) -> None:
+        for node in cluster.nodes:
+            if node.process.has_ended:
+                self._wrong(f"{node.name} ended by itself")
+                node.process.forget()
+                await node.process.start()
+
+    def _look_at_errors(self, load: Load) -> None:
+        for error, count in load.history.errors.items():
+            if error != "gap" and not error.startswith(BROKEN):
+                self._wrong(f"clients met {error!r}, {count} times")
+
+    def _look_at_logs(self, cluster: Cluster) -> None:
+        for node in cluster.nodes:
+            for error, count in Counter(TRACEBACK.findall(node.process.output)).items():
+                self._wrong(f"{node.name} printed a traceback, {count} times: {error}")
+
+    def _wrong(self, what: str) -> None:
+        self._say(f"    WRONG: {what}")
+        self.result.wrong.append(Finding(Fault.SERVER, what))
+
+    def _say(self, line: str) -> None:
+        if self._log:
+            print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+async def run(seed: int, minutes: float, faults: int, directory: Path, *, short: bool = False, log: bool) -> Result:
+    """Do a run. It ends in order when this process is told to stop."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _task().cancel)
+    return await Run(seed, minutes, faults, short, log).run(directory)
+
+
+def _task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line; 1 when something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.cluster", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30, metavar="N", help="how long, about (default: 30)")
+    parser.add_argument("--faults", type=int, default=100, metavar="N", help="how many (default: 100)")
+    parser.add_argument("--seed", type=int, default=None, help="repeat the plan of another run")
+    parser.add_argument("--short", action="store_true", help="faults that last for a few seconds only")
+    parser.add_argument("--page", type=Path, default=None, metavar="FILE", help="write what was found to this file")
+    parser.add_argument("--keep", type=Path, default=None, metavar="DIR", help="where data and logs stay; empty")
+    arguments = parser.parse_args(argv)
+    seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
+    print(f"seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="madang-faults-", ignore_cleanup_errors=True) as directory:
+        place = arguments.keep or Path(directory)
+        place.mkdir(exist_ok=True)
+        result = asyncio.run(run(seed, arguments.minutes, arguments.faults, place, short=arguments.short, log=True))
+    text = page.render(result)
+    print(text)
+    if arguments.page is not None:
+        arguments.page.write_text(text)
+    if result.findings.findings:
+        print(result.findings, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,106 @@
+"""The page that a run on a cluster leaves."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from .recovery import Recovery
+
+if TYPE_CHECKING:
+    from .cluster import Result
+
+AT_ONCE = "two of these at once"
+
+
+def render(result: Result) -> str:
+    """The page, in Markdown."""
+    return "\n".join([*_head(result), *_totals(result), *_faults(result), *_findings(result)]) + "\n"
+
+
+def _head(result: Result) -> Iterator[str]:
+    yield "# What a cluster goes through"
+    yield ""
+    yield (
+        f"{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.machine()}, CPython {platform.python_version()}: "
+        f"{len(result.faults)} faults in {result.seconds / 60:.1f} minutes on three nodes, PostgreSQL and NATS, all on "
+        "one machine with their clients, and a proxy in each link."
+    )
+    yield ""
+    yield (
+        f"Made by `python -m tests.faults.cluster`, seed {result.seed} (it repeats the plan, not the moments). The "
+        "checker holds what clients sent, were told and read against what the nodes list in the end."
+    )
+    yield ""
+    for name in result.left_out:
+        yield f"Not done, because this machine does not allow it: {name}."
+    if result.left_out:
+        yield ""
+
+
+def _totals(result: Result) -> Iterator[str]:
+    killed = [recovery.killed for step, recovery in result.steps if recovery.killed is not None and len(step) == 1]
+    yield from _table(
+        ("", ""),
+        [
+            ("faults", str(len(result.faults))),
+            *result.totals.rows(),
+            ("other things that must not be", str(len(result.wrong))),
+            ("a client's pause when its node is killed", _seconds(killed)),
+            ("a session that is ended: its streams' end, after each fault", _seconds(result.revocations)),
+            ("errors that clients met", result.totals.errors_text()),
+        ],
+    )
+
+
+def _faults(result: Result) -> Iterator[str]:
+    yield "## Faults, and the time to recover"
+    yield ""
+    yield (
+        "Seconds, from the end of the fault (of a kill and of a SIGTERM: from its moment) until every reader had read "
+        "a message that was sent after it; and the longest time in which any client, writer or reader, had nothing, "
+        "the fault itself with it."
+    )
+    yield ""
+    kinds: defaultdict[str, list[Recovery]] = defaultdict(list)
+    for step, recovery in result.steps:
+        kinds[step[0].kind.name if len(step) == 1 else AT_ONCE].append(recovery)
+    counts: defaultdict[str, int] = defaultdict(int)
+    for planned in result.faults:
+        counts[planned.kind.name] += 1
+    rows = [_row(name, counts[name], kinds[name]) for name in sorted(counts)]
+    if AT_ONCE in kinds:
+        rows.append(_row(AT_ONCE, 2 * len(kinds[AT_ONCE]), kinds[AT_ONCE]))
+    yield from _table(("fault", "times", "recovery, median", "longest", "pause, median", "longest"), rows)
+
+
+def _row(name: str, times: int, each: Sequence[Recovery]) -> tuple[str, ...]:
+    return (name, str(times), *_both([one.readers for one in each]), *_both([one.pause for one in each]))
+
+
+def _findings(result: Result) -> Iterator[str]:
+    yield "## Findings"
+    yield ""
+    yield "```"
+    yield str(result.findings)
+    yield "```"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"| --- |{' ---: |' * (len(head) - 1)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _seconds(values: Sequence[float]) -> str:
+    return f"median {median(values):.2f} s, longest {max(values):.2f} s, of {len(values)}" if values else "-"
+
+
+def _both(values: Sequence[float]) -> tuple[str, str]:
+    return (f"{median(values):.2f}", f"{max(values):.2f}") if values else ("-", "-")

@@ -1,0 +1,120 @@
+"""Equal nodes: a client may be at any of them, and goes to another one when its own goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+from faults.process import eventually
+
+import madang
+from madang.node.main import EXIT_NOW
+
+from .conftest import Cluster
+
+
+async def texts(client: madang.Client, count: int) -> list[str]:
+    """The words of the next messages."""
+    seen: list[str] = []
+    async with asyncio.timeout(20):
+        async for event in client.events():
+            if isinstance(event, madang.MessageEvent) and event.message.content is madang.Content.TEXT:
+                seen.append(event.message.text)
+                if len(seen) == count:
+                    break
+    return seen
+
+
+async def test_two_nodes_are_one_server(cluster: Cluster) -> None:
+    one, other = await cluster.start(2)
+    async with madang.connect(one.target, handle="mina") as mina, madang.connect(other.target, handle="joon") as joon:
+        await mina.send("lobby", "hello")
+        assert await texts(joon, 1) == ["hello"]
+        await joon.send("lobby", "hello yourself")
+        assert await texts(mina, 2) == ["hello", "hello yourself"]
+        assert set(mina.server.nodes) == {one.target, other.target}
+    assert not one.data.exists(), "there is nothing to keep in a directory"
+
+
+async def test_a_node_is_killed(cluster: Cluster) -> None:
+    """Each message once, in order, within five seconds, though both the writer and the reader lose their node."""
+    nodes = {node.target: node for node in await cluster.start(2)}
+    first = next(iter(nodes))
+    async with madang.connect(first, handle="mina") as mina, madang.connect(first, handle="joon") as joon:
+        assert len(mina.server.nodes) == 2, "it has heard of the other one"
+        sent = [f"message {number}" for number in range(300)]
+        outgoing = [mina.post("lobby", text) for text in sent[:100]]
+        await outgoing[50].stored()
+        at = mina.server.target
+        killed = time.monotonic()
+        nodes[at].kill()
+        outgoing += [mina.post("lobby", text) for text in sent[100:]]
+        await outgoing[-1].stored()
+        assert time.monotonic() - killed < 5
+        assert await texts(joon, 300) == sent
+        print("pause", time.monotonic() - killed)
+        assert [m.text async for m in joon.messages("lobby") if m.content is madang.Content.TEXT] == sent
+        assert mina.server.target != at
+
+
+async def test_a_node_hangs(cluster: Cluster) -> None:
+    """It takes connections, and answers nothing: the keepalive notices, and everything that came meanwhile is there."""
+    nodes = {node.target: node for node in await cluster.start(2)}
+    first, second = nodes
+    async with madang.connect(first, handle="mina") as mina, madang.connect(second, handle="joon", live=False) as joon:
+        await mina.send("lobby", "one")
+        assert await texts(mina, 1) == ["one"]
+        there = mina.server.target
+        if joon.server.target == there:
+            assert await joon._transport.elsewhere(joon._transport.visit)
+        nodes[there].pause()
+        paused = time.monotonic()
+        try:
+            outgoing = mina.post("lobby", "two")
+            await joon.send("lobby", "three")
+            assert sorted(await texts(mina, 2)) == ["three", "two"]
+            await outgoing.stored()
+            assert time.monotonic() - paused < 15, "far less than the 30 seconds of a client that has nowhere to go"
+            print("hung", time.monotonic() - paused)
+            assert mina.server.target != there
+            assert (await mina.user("joon")).handle == "joon"
+        finally:
+            nodes[there].resume()
+
+
+async def test_a_second_signal_during_a_hand_over(cluster: Cluster) -> None:
+    one, other = await cluster.start(2, "--handover", "3600")
+    async with madang.connect(one.target) as client:
+        going = one if client.server.target == one.target else other
+        os.kill(going.pid, signal.SIGTERM)
+        await eventually(lambda: "shutting down" in going.output, "it was heard")
+        await client.send("lobby", "sends go on")
+        code, _ = await going.terminate(10)
+    assert code == EXIT_NOW
+
+
+async def test_nodes_that_were_told_different_things(cluster: Cluster) -> None:
+    """Each says so at its start, and what it is: the names, never the values."""
+    one = cluster.node("--limits", "--password-time", "2", "--limit-reads", "7+7/s")
+    other = cluster.node("--limits", "--registration", "open", "--limit-reads", "9+9/s")
+    await one.start()
+    await other.start()
+    for node, name in ((one, "node-1"), (other, "node-0")):
+        line = f"node {name} has other settings than this one, where all need the same: "
+        await eventually(lambda node=node, line=line: line in node.output, "it warns")  # type: ignore[misc]
+        (told,) = [text.partition(line)[2] for text in node.output.splitlines() if line in text]
+        assert told == "limit_reads, password_time, registration"
+
+
+async def test_a_database_of_another_cluster(cluster: Cluster) -> None:
+    """Two clusters on one database would not hear of each other's messages."""
+    one = cluster.node()
+    await one.start()
+    cluster.name = "another"
+    other = cluster.node()
+    other.launch()
+    code, line = await other.refuses()
+    assert code == 1
+    assert "belongs to the cluster" in line
