@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 from pathlib import Path
 
 import pytest
+from faults.process import free_port
 
 import madang
 from madang.client.connect import look_at
@@ -71,7 +71,7 @@ class Moving(Restartable):
 
     def __init__(self, data: Path) -> None:
         super().__init__(data)
-        self.homes = [f"127.0.0.1:{port}" for port in _two_ports()]
+        self.homes = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         self.target = self.homes[0]
 
     @property
@@ -85,13 +85,6 @@ class Moving(Restartable):
         self.homes.reverse()
         self.target = self.homes[0]
         await self.start()
-
-
-def _two_ports() -> list[int]:
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1], other.getsockname()[1]]
 
 
 @pytest.fixture

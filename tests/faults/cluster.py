@@ -95,21 +95,23 @@ class Result:
 class Run:
     """One run: a plan, carried out on a cluster under load."""
 
-    def __init__(self, seed: int, minutes: float, faults: int, short: bool, log: bool) -> None:
+    def __init__(self, seed: int, minutes: float, faults: int, short: bool, log: bool, only: str) -> None:
         self.result = Result(seed)
         self._rng = random.Random(seed)
         self._until = time.monotonic() + minutes * 60
         self._faults = faults
         self._short = short
         self._log = log
+        self._only = only
         self._outside: tuple[Person, int] | None = None
 
     async def run(self, directory: Path) -> Result:
         """Do it all; `directory` is empty, and keeps the logs."""
         begin = time.monotonic()
         async with Cluster(directory) as cluster:
-            possible = [kind for kind in KINDS if kind.can_be_done(cluster)]
-            self.result.left_out = [kind.name for kind in KINDS if kind not in possible]
+            wanted = [kind for kind in KINDS if re.search(self._only, kind.name)]
+            possible = [kind for kind in wanted if kind.can_be_done(cluster)]
+            self.result.left_out = [kind.name for kind in wanted if kind not in possible]
             steps = plan(possible, self._faults, self._rng, self._short)
             async with under_load(cluster.target, self.result.seed, CROWD) as load:
                 await load.goes_on()
@@ -130,7 +132,10 @@ class Run:
             names = " + ".join(planned.kind.name for planned in step)
             self._say(f"{number + 1}/{len(steps)} {names}, {max(planned.hold for planned in step):.1f} s")
             recovery = await self._step(cluster, load, step)
-            self._say(f"    recovered in {recovery.readers:.2f} s, longest pause {recovery.pause:.2f} s")
+            nodes = {node.target: node.name for node in cluster.nodes}
+            who, _, where = recovery.who.rpartition(" ")
+            pause = f"longest pause {recovery.pause:.2f} s ({who} {nodes.get(where, where)})"
+            self._say(f"    recovered in {recovery.readers:.2f} s, {pause}")
             self.result.steps.append((step, recovery))
             if recovery.killed is not None and len(step) == 1 and recovery.killed >= PAUSE:
                 self._wrong(f"a client paused for {recovery.killed:.2f} s when its node was killed")
@@ -207,10 +212,12 @@ class Run:
             print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-async def run(seed: int, minutes: float, faults: int, directory: Path, *, short: bool = False, log: bool) -> Result:
-    """Do a run. It ends in order when this process is told to stop."""
+async def run(
+    seed: int, minutes: float, faults: int, directory: Path, *, short: bool = False, log: bool, only: str = ""
+) -> Result:
+    """Do a run, with the kinds of faults whose names `only` matches. It ends in order when this process is told to."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _task().cancel)
-    return await Run(seed, minutes, faults, short, log).run(directory)
+    return await Run(seed, minutes, faults, short, log, only).run(directory)
 
 
 def _task() -> asyncio.Task[object]:
@@ -226,6 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=100, metavar="N", help="how many (default: 100)")
     parser.add_argument("--seed", type=int, default=None, help="repeat the plan of another run")
     parser.add_argument("--short", action="store_true", help="faults that last for a few seconds only")
+    parser.add_argument("--only", default="", metavar="REGEX", help="kinds whose names match only")
     parser.add_argument("--page", type=Path, default=None, metavar="FILE", help="write what was found to this file")
     parser.add_argument("--keep", type=Path, default=None, metavar="DIR", help="where data and logs stay; empty")
     arguments = parser.parse_args(argv)
@@ -234,7 +242,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="madang-faults-", ignore_cleanup_errors=True) as directory:
         place = arguments.keep or Path(directory)
         place.mkdir(exist_ok=True)
-        result = asyncio.run(run(seed, arguments.minutes, arguments.faults, place, short=arguments.short, log=True))
+        try:
+            result = asyncio.run(
+                run(
+                    seed,
+                    arguments.minutes,
+                    arguments.faults,
+                    place,
+                    short=arguments.short,
+                    log=True,
+                    only=arguments.only,
+                )
+            )
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            print("stopped; nothing runs any more", file=sys.stderr)
+            return 130
     text = page.render(result)
     print(text)
     if arguments.page is not None:

@@ -88,22 +88,22 @@ class Load:
             person, self._route(), self._channel_ids, self.history, self._own_random(), abandons=abandons, pace=pace
         )
         self._writers.append(writer)
-        self.writers.append(Watched(person.name, writer.pulse, lambda: writer.route.target))
+        self.writers.append(Watched(f"{person.name} {kind.__name__}", writer.pulse, lambda: writer.route.target))
 
     def _add_reader(self, person: Person, restless: bool, rest: float) -> None:
         reader = Reader(
             person, self._route(), self._channel_ids, self.history, self._own_random(), restless=restless, rest=rest
         )
         self._readers.append(reader)
-        self.readers.append(Watched(person.name, reader.pulse, lambda: reader.route.target))
+        self.readers.append(Watched(f"{person.name} Reader", reader.pulse, lambda: reader.route.target))
 
     def _add_sdk(self, person: Person, pace: float) -> None:
         target = ",".join(self._targets)
         sdk = SdkPerson(person, target, self._channel_ids, self.history, self._own_random(), pace)
         self._targets = [*self._targets[1:], self._targets[0]]
         self._sdk.append(sdk)
-        self.writers.append(Watched(f"{person.name} (SDK)", sdk.writes, lambda: sdk.target))
-        self.readers.append(Watched(f"{person.name} (SDK)", sdk.reads, lambda: sdk.target))
+        self.writers.append(Watched(f"{person.name} SDK writing", sdk.writes, lambda: sdk.target))
+        self.readers.append(Watched(f"{person.name} SDK reading", sdk.reads, lambda: sdk.target))
 
     def _route(self) -> Route:
         """The next client begins at the next server."""

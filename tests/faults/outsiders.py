@@ -27,7 +27,8 @@ from .readers import Call
 
 CALL = 3.0
 """Seconds for a call, before it is made at another node."""
-TRIES = 40
+PATIENCE = 60.0
+"""Seconds in which there has to be a node that can do it."""
 
 
 @dataclass
@@ -160,14 +161,15 @@ class Outsider:
 
     async def _somewhere(self, act: Callable[[Connection], Awaitable[None]], at: Connection | None = None) -> None:
         """At this node, or at one that can."""
-        for _ in range(TRIES):
+        deadline = time.monotonic() + PATIENCE
+        while True:
             try:
                 return await act(at or self._rng.choice(self._connections))
             except grpc.aio.AioRpcError as error:
-                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                passing = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+                if not passing or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(0.1)
-        raise AssertionError("no node can do it")
 
 
 async def _write(person: Person, channel_id: int, text: str, connection: Connection) -> None:

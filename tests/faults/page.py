@@ -14,6 +14,14 @@ from .recovery import Recovery
 if TYPE_CHECKING:
     from .cluster import Result
 
+HOW = (
+    "Slow is 20 to 300 ms more each way; narrow is 10 to 50 KB/s; a black hole takes all, in one direction or in "
+    "both, and in the end gives it back or breaks the connections; answers lost is a black hole from PostgreSQL to a "
+    "node, and then a cut. A full disk is a file system of PostgreSQL's own that becomes as small as what is on it. A "
+    "clock that jumps is the time of day of one node, by up to a day either way, and back: a preloaded library tells "
+    "it. At each fault somebody is put out of a channel at one node while others write in it at another, and then out "
+    "of the server: it is wrong if they read what was written after, or if a stream of theirs goes on for a second."
+)
 AT_ONCE = "two of these at once"
 
 
@@ -36,6 +44,8 @@ def _head(result: Result) -> Iterator[str]:
         "checker holds what clients sent, were told and read against what the nodes list in the end."
     )
     yield ""
+    yield HOW
+    yield ""
     for name in result.left_out:
         yield f"Not done, because this machine does not allow it: {name}."
     if result.left_out:
@@ -51,7 +61,7 @@ def _totals(result: Result) -> Iterator[str]:
             *result.totals.rows(),
             ("other things that must not be", str(len(result.wrong))),
             ("a client's pause when its node is killed", _seconds(killed)),
-            ("a session that is ended: its streams' end, after each fault", _seconds(result.revocations)),
+            ("a session that is ended at a fault: its streams' end", _seconds(result.revocations)),
             ("errors that clients met", result.totals.errors_text()),
         ],
     )

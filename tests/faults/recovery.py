@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .load import Load, Watched
@@ -23,6 +23,8 @@ class Recovery:
     """Until every reader had a message that was begun after the fault."""
     pause: float = 0.0
     """The longest time in which a client had nothing, from the fault's beginning on."""
+    who: str = ""
+    """Who that was, and where in the end."""
     killed: float | None = None
     """The same, of the clients that were at the node that was killed."""
 
@@ -47,7 +49,9 @@ class Observer:
     async def recovered(self) -> Recovery:
         """Wait until everyone has. Raises AssertionError when somebody does not."""
         await asyncio.gather(*self._watching)
-        self.recovery.pause = longest(self._clients, self._begun)
+        worst = max(self._clients, key=lambda client: client.pulse.longest_pause(self._begun))
+        self.recovery.pause = worst.pulse.longest_pause(self._begun)
+        self.recovery.who = f"{worst.name} at {worst.target()}"
         return self.recovery
 
     def busy(self) -> frozenset[str]:
@@ -63,7 +67,7 @@ class Observer:
         self.recovery.readers = max(self.recovery.readers, time.monotonic() - since)
         await self._wait_for(self.load.writers, since)
         if killed:
-            self.recovery.killed = longest(killed, since)
+            self.recovery.killed = max(client.pulse.longest_pause(since) for client in killed)
 
     async def _wait_for(self, clients: Sequence[Watched], since: float) -> None:
         def behind() -> list[str]:
@@ -73,8 +77,3 @@ class Observer:
             await eventually(lambda: not behind(), "everyone goes on", LONGEST)
         except AssertionError:
             raise AssertionError(f"not within {LONGEST:g} s: {', '.join(behind())} go on") from None
-
-
-def longest(clients: Iterable[Watched], since: float) -> float:
-    """The longest pause that any of these clients had since then."""
-    return max((client.pulse.longest_pause(since) for client in clients), default=0.0)

@@ -47,16 +47,17 @@ def test_systemd_understands_them(tmp_path: Path) -> None:
 def test_their_commands_are_ours() -> None:
     text = "".join(unit.read_text() for unit in UNITS)
     lines = re.findall(r"/opt/madang/bin/madang ([^;\n\\]*)", text)
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         parse(*line.replace('"', "").split())
 
 
 def test_the_server_is_shut_in() -> None:
-    text = (DEPLOY / "madang.service").read_text()
-    for line in ("ProtectSystem=strict", "NoNewPrivileges=true", "CapabilityBoundingSet=", "Restart=on-failure"):
-        assert f"\n{line}\n" in text
-    assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > 10  # type: ignore[index]
+    for name, patience in (("madang.service", 10), ("madang@.service", 30)):
+        text = (DEPLOY / name).read_text()
+        for line in ("ProtectSystem=strict", "NoNewPrivileges=true", "CapabilityBoundingSet=", "Restart=on-failure"):
+            assert f"\n{line}\n" in text
+        assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > patience  # type: ignore[index]
 
 
 def compose() -> dict[str, Any]:

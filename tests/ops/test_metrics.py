@@ -232,6 +232,23 @@ def test_a_change_is_followed_to_all_of_its_readers() -> None:
     assert probe.carries(9, 0, 1)
 
 
+def test_a_change_with_a_trace_is_followed_at_once() -> None:
+    told: list[tuple[str, float, int]] = []
+    probe = LagProbe()
+    probe.traced = lambda trace, took, readers: told.append((trace, took, readers))
+    probe.begin(7, 5, 2, now=100.0)
+    probe.begin(8, 9, 2, now=100.01, trace="a")
+    probe.begin(9, 3, 1, now=100.02, trace="b")  # one at a time
+    assert probe.carries(8, 8, 9)
+    assert not probe.carries(7, 4, 5)
+    probe.delivered(100.0, now=100.02)  # of the one before
+    probe.delivered(100.01, now=100.03)
+    assert not told
+    probe.delivered(100.01, now=100.05)
+    assert [(trace, round(took, 3), readers) for trace, took, readers in told] == [("a", 0.04, 2)]
+    assert probe.overdue == 0
+
+
 async def test_the_readiness_ends_with_the_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("madang.node.node.HAND_OVER", 1.0)
     server = await madang.Server(metrics=ANYWHERE).start()

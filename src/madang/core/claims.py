@@ -174,6 +174,10 @@ class Claims:
         """Everyone who is present, by user_id."""
         return [self.get(u) for u in sorted(self._users) if self._users[u].shown is not Status.OFFLINE]
 
+    def count(self) -> int:
+        """How many are present."""
+        return sum(user.shown is not Status.OFFLINE for user in self._users.values())
+
     def _latest(self, user_id: int) -> Claim:
         user = self._users.get(user_id)
         return Claim(user_id, False, 0) if user is None else user.latest(user_id)

@@ -130,6 +130,10 @@ class PresenceTable:
         """Everyone who is here, by user_id."""
         return [self.get(u) for u in sorted(self._entries) if self._entries[u].shown is not Status.OFFLINE]
 
+    def count(self) -> int:
+        """How many are here."""
+        return sum(entry.shown is not Status.OFFLINE for entry in self._entries.values())
+
     def _extend(self, user_id: int, entry: _Entry, until: int) -> None:
         if until > entry.lease_until:
             entry.lease_until = until

@@ -177,7 +177,7 @@ METRICS: tuple[Row, ...] = (
     ),
     _gauge("connections", "connections that have a stream open", lambda sources: sources.calls.connections),
     _gauge("sessions_known", "sessions that are known without asking the store", lambda s: len(s.agent.sessions)),
-    _gauge("users_here", "users who are here, on whatever node", lambda sources: len(sources.heartbeat.here())),
+    _gauge("users_here", "users who are here, on whatever node", lambda sources: sources.heartbeat.count()),
     Row("calls", Kind.COUNTER, "calls that have ended", ("method", "code"), lambda sources: sources.calls.calls),
     Row(
         "call_seconds",

@@ -196,13 +196,16 @@ class _Move:
         kept = self._data.execute("SELECT key, value FROM store_info WHERE key != ?", (MOVED,)).fetchall()
         async with self._target.transaction():
             await self._target.execute("DELETE FROM store_info WHERE key = $1", MOVING)
-            await self._target.executemany("INSERT INTO store_info (key, value) VALUES ($1, $2)", kept)
+            # What the database says about itself is not to be said anew: whom its schema serves.
+            insert = "INSERT INTO store_info (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"
+            await self._target.executemany(insert, kept)
 
 
 def _make(store_id: str, place: str, now: int, connection: sa.Connection) -> None:
     if sa.inspect(connection).has_table(store_info.name):
         raise MoveError(f"{place} got tables just now: a server has started on it; give the move an empty database")
     migrate.upgrade(connection, now)
+    migrate.note_whom_it_serves(connection)
     connection.execute(sa.delete(channels))  # the lobby of a new store; ours comes with the others
     connection.execute(sa.insert(store_info).values(key=MOVING, value=store_id))
 

@@ -76,6 +76,10 @@ class HeartbeatService:
         """Everyone who is here, by user_id."""
         return self._table.here() if self._cluster is None else self._cluster.claims.here()
 
+    def count(self) -> int:
+        """How many are here."""
+        return self._table.count() if self._cluster is None else self._cluster.claims.count()
+
     def page(self, user_ids: Sequence[int], size: int, token: str) -> tuple[list[Presence], str]:
         """A page of presences, of everyone who is here or of these users, and the token of the next.
 

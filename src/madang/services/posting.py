@@ -36,8 +36,7 @@ def record(transaction: Transaction, channel: Channel, author_id: int, content: 
     transaction.lock_channels([channel.channel_id])
     sequence = messages.head(transaction.connection, channel.channel_id) + 1
     message = Message(channel.channel_id, sequence, sequence, author_id, transaction.now, content, text)
-    messages.insert(transaction, [(message, None)])
-    messages.set_heads(transaction, {channel.channel_id: sequence})
+    messages.add(transaction, [(message, None)], {channel.channel_id: sequence})
     transaction.events.append(Changes(channel.channel_id, sequence - 1, sequence, [message]))
     return message
 
@@ -109,9 +108,8 @@ class _Group:
             self._transaction.events += [HeadKnown(*known) for known in self._heads.items()]
         if not self._rows:
             return
-        messages.insert(self._transaction, self._rows)
         changed = {key: place for key, place in self._places.items() if place.messages}
-        messages.set_heads(self._transaction, {key: place.head for key, place in changed.items()})
+        messages.add(self._transaction, self._rows, {key: place.head for key, place in changed.items()})
         for key, place in changed.items():
             changes = Changes(key, place.channel.sequence, place.head, place.messages, place.trace)
             self._transaction.events.append(changes)

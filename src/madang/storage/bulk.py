@@ -31,7 +31,7 @@ MAX_ROWS = 64
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, each with a value for every column of the table, in the table's order."""
     if connection.dialect.name != _SQLITE:
-        connection.exec_driver_sql(_insert_lists(table, connection.dialect), tuple(map(list, zip(*rows, strict=True))))
+        connection.exec_driver_sql(_insert_lists(table, connection.dialect), _columns(rows))
         return
     for few in _pieces(rows):
         statement = _insert(table, len(few), connection.dialect)
@@ -43,13 +43,29 @@ def set_by_key(
 ) -> None:
     """Set a column in the rows with these keys: (key, value)."""
     if connection.dialect.name != _SQLITE:
-        keys, new = map(list, zip(*values, strict=True))
-        connection.exec_driver_sql(_update_lists(key, column, connection.dialect), (keys, new))
+        connection.exec_driver_sql(_update_lists(key, column, connection.dialect), _columns(values))
         return
     for few in _pieces(values):
         statement = _update(key, column, len(few), connection.dialect)
         cases = tuple(part for pair in few for part in pair)
         connection.exec_driver_sql(statement, (*cases, *(each for each, _ in few)))
+
+
+def insert_and_set(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[tuple[Any, ...]],
+    key: sa.Column[int],
+    column: sa.Column[int],
+    values: Sequence[tuple[int, int]],
+) -> None:
+    """`insert_rows` and `set_by_key`, both not empty, in one trip where trips are what it costs."""
+    if connection.dialect.name == _SQLITE:
+        insert_rows(connection, table, rows)
+        set_by_key(connection, key, column, values)
+    else:
+        statement = _both_lists(table, key, column, connection.dialect)
+        connection.exec_driver_sql(statement, (*_columns(rows), *_columns(values)))
 
 
 def select_in(
@@ -135,14 +151,24 @@ def _insert_lists(table: sa.Table, dialect: sa.Dialect) -> str:
 
 
 @lru_cache(maxsize=64)
-def _update_lists(key: sa.Column[int], column: sa.Column[int], dialect: sa.Dialect) -> str:
-    lists = _lists([key.type, column.type], dialect)
+def _both_lists(table: sa.Table, key: sa.Column[int], column: sa.Column[int], dialect: sa.Dialect) -> str:
+    inserted = _insert_lists(table, dialect)
+    return f"WITH stored AS ({inserted}) {_update_lists(key, column, dialect, len(table.columns) + 1)}"
+
+
+@lru_cache(maxsize=64)
+def _update_lists(key: sa.Column[int], column: sa.Column[int], dialect: sa.Dialect, first: int = 1) -> str:
+    lists = _lists([key.type, column.type], dialect, first)
     changed = f"UPDATE {column.table} SET {column.name} = new.value"  # noqa: S608 - names of our own schema, no values
     return f"{changed} FROM unnest({lists}) AS new (key, value) WHERE {key} = new.key"
 
 
-def _lists(types: Sequence[sa.types.TypeEngine[Any]], dialect: sa.Dialect) -> str:
-    return ", ".join(f"${number}::{one.compile(dialect)}[]" for number, one in enumerate(types, 1))
+def _lists(types: Sequence[sa.types.TypeEngine[Any]], dialect: sa.Dialect, first: int = 1) -> str:
+    return ", ".join(f"${number}::{one.compile(dialect)}[]" for number, one in enumerate(types, first))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple(map(list, zip(*rows, strict=True)))
 
 
 @lru_cache(maxsize=4 * MAX_ROWS)

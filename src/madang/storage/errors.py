@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from madang.core.errors import TextNotAllowed
+
 
 class NotUnique(Exception):
     """A row was refused because another one has its unique key. Raised by the functions that say so."""
@@ -18,6 +20,13 @@ def is_of_a_value(error: DBAPIError) -> bool:
     """Whether a database refused a value, so that whoever gave it is at fault, and nobody else."""
     state = getattr(error.orig, "sqlstate", None) or ""
     return state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError)
+
+
+def not_storable(error: DBAPIError) -> TextNotAllowed:
+    """What whoever gave such a value is told. It can only be a text: what PostgreSQL does not take is a zero byte."""
+    failure = TextNotAllowed(problem="holds a character that cannot be stored")
+    failure.__cause__ = error
+    return failure
 
 
 class StoreError(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from madang.core.models import Changes, Content, Message
-from madang.storage.bulk import insert_rows, set_by_key
+from madang.storage.bulk import insert_and_set, set_by_key
 from madang.storage.schema import channels, messages
 from madang.storage.transaction import Transaction, unique
 
@@ -36,12 +36,15 @@ _CHANGED = (
 )
 
 
-def insert(transaction: Transaction, rows: Sequence[tuple[Message, bytes | None]]) -> None:
-    """Insert messages, each with its request_id. Raises NotUnique when an author's request_id is there already:
-    the transaction has to be run again then."""
+def add(transaction: Transaction, rows: Sequence[tuple[Message, bytes | None]], heads: dict[int, int]) -> None:
+    """Insert messages, each with its request_id, and set the head of each of their channels: channel_id to sequence.
+
+    Raises NotUnique when an author's request_id is there already: the transaction has to be run again then.
+    """
     values = [(*message[:5], message.content.value, message.text, request_id) for message, request_id in rows]
     with unique(transaction, last=True):
-        insert_rows(transaction.connection, messages, values)
+        key, head = channels.c.channel_id, channels.c.sequence
+        insert_and_set(transaction.connection, messages, values, key, head, list(heads.items()))
 
 
 def set_heads(transaction: Transaction, heads: dict[int, int]) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from madang.core.errors import StorageUnavailable
-from madang.storage.errors import is_of_a_value
+from madang.storage.errors import is_of_a_value, not_storable
 
 T = TypeVar("T")
 
@@ -123,10 +123,12 @@ class PostgresDatabase:
 
     shared = True
 
-    def __init__(self, url: str, connections: int) -> None:
-        """`url`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. `connections`: how many at most; one of them writes."""
+    def __init__(self, url: str, connections: int, patient: bool = False) -> None:
+        """`url`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. `connections`: how many at most; one of them writes.
+        `patient`: wait for answers as long as they take.
+        """
         self.place = place_of(url)
-        self._engine = _engine(url)
+        self._engine = _engine(url, None if patient else ANSWER_WITHIN)
         self._closed = False
         self._writing = asyncio.Lock()
         self._writer: _Link | None = None
@@ -261,7 +263,7 @@ class PostgresDatabase:
             if _is_passing(error):
                 raise _AgainError(_problem(error)) from error
             if isinstance(error, DBAPIError) and is_of_a_value(error):
-                raise
+                raise not_storable(error) from error
             raise StorageUnavailable(problem=f"nothing was read: {_problem(error)}") from error
         except Exception:
             self._idle.append(link)
@@ -310,10 +312,10 @@ def _run(connection: sa.Connection, operation: Callable[[sa.Connection], T]) -> 
         connection.rollback()  # SQLAlchemy's own idea of a transaction, of which PostgreSQL hears nothing
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, answer_within: float | None) -> AsyncEngine:
     async def connect(**_: object) -> Any:
         return await asyncpg.connect(
-            url, timeout=CONNECT_WITHIN, command_timeout=ANSWER_WITHIN, server_settings=SERVER_SETTINGS
+            url, timeout=CONNECT_WITHIN, command_timeout=answer_within, server_settings=SERVER_SETTINGS
         )
 
     return create_async_engine(

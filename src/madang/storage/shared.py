@@ -42,7 +42,7 @@ async def open_database(url: str, connections: int, wait: float, now: int) -> tu
     try:
         await reach(database, place, wait)
         try:
-            return database, await _set_up(database, place, now)
+            return database, await _set_up(database, url, place, now)
         except (StorageUnavailable, DBAPIError) as error:
             problem = error.facts["problem"] if isinstance(error, StorageUnavailable) else error.orig
             raise StoreUnusable(place, str(problem)) from error
@@ -136,7 +136,7 @@ def _look_at_server(place: str, connection: sa.Connection) -> str | None:
     return "it is read-only (default_transaction_read_only)" if read_only == "on" else None
 
 
-async def _set_up(database: PostgresDatabase, place: str, now: int) -> str:
+async def _set_up(database: PostgresDatabase, url: str, place: str, now: int) -> str:
     """Make this version's tables, if they are not there. The store's id."""
     revision = await database.read(partial(_revision, place))
     if revision == migrate.HEAD:
@@ -144,7 +144,11 @@ async def _set_up(database: PostgresDatabase, place: str, now: int) -> str:
         if found is not None:
             return found
     await asyncio.to_thread(migrate.load)  # takes a while, and a transaction that is idle for long is ended
-    return await database.write(partial(_migrate, place, now), ALONE)
+    patient = PostgresDatabase(url, 1, patient=True)
+    try:
+        return await patient.write(partial(_migrate, place, now), ALONE)
+    finally:
+        await patient.close()
 
 
 def _migrate(place: str, now: int, connection: sa.Connection) -> str:

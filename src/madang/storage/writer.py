@@ -19,7 +19,7 @@ from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining
 from madang.core.events import Event
 from madang.core.models import Changes, Draft, Message
 from madang.storage.database import Database
-from madang.storage.errors import NotUnique, is_of_a_value
+from madang.storage.errors import NotUnique, is_of_a_value, not_storable
 from madang.storage.locks import Locks, OutOfOrder, opening
 from madang.storage.transaction import Transaction
 
@@ -278,15 +278,21 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
     try:
         with transaction.connection.begin_nested():
             return operation(transaction)
-    except OutOfOrder:
-        raise
     except Exception as error:
-        if isinstance(error, DBAPIError) and not is_of_a_value(error):
-            raise
+        failure = _of_its_own(error)
         del transaction.events[before:]
         if transaction.locks is not None:
             transaction.locks.held = held
-        return error
+        return failure
+
+
+def _of_its_own(error: Exception) -> Exception:
+    """What an operation is told that raised this. Raises it where that is not the operation's matter alone."""
+    if isinstance(error, DBAPIError) and is_of_a_value(error):
+        return not_storable(error)
+    if isinstance(error, (DBAPIError, OutOfOrder)):
+        raise error
+    return error
 
 
 class _FailedError(Exception):
@@ -301,12 +307,8 @@ def _alone(transaction: Transaction, operation: Operation[Any]) -> tuple[list[Ev
     """The same for the only operation of a transaction, which needs no savepoint. Raises _FailedError."""
     try:
         outcome = operation(transaction)
-    except OutOfOrder:
-        raise
     except Exception as error:
-        if isinstance(error, DBAPIError) and not is_of_a_value(error):
-            raise
-        raise _FailedError(error) from error
+        raise _FailedError(_of_its_own(error)) from error
     return transaction.events, [outcome]
 
 

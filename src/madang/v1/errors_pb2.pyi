@@ -69,7 +69,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_POSITION_BEYOND_HEAD: _ErrorReason.ValueType  # 21
     """OUT_OF_RANGE. The sequence lies beyond the channel's head."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 22
-    """UNAVAILABLE. The store could not write (a full disk, say); nothing was stored. Try again later."""
+    """UNAVAILABLE. The store could not write (a full disk, say). Nothing was stored; or, where the text says so, it is not
+    known whether it was. Try again later, with the same request_id.
+    """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 23
     """UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 24
@@ -163,7 +165,9 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
 ERROR_REASON_POSITION_BEYOND_HEAD: ErrorReason.ValueType  # 21
 """OUT_OF_RANGE. The sequence lies beyond the channel's head."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 22
-"""UNAVAILABLE. The store could not write (a full disk, say); nothing was stored. Try again later."""
+"""UNAVAILABLE. The store could not write (a full disk, say). Nothing was stored; or, where the text says so, it is not
+known whether it was. Try again later, with the same request_id.
+"""
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 23
 """UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 24
