@@ -110,6 +110,8 @@ class Machine(RuleBasedStateMachine):
             shown = {self.claims[name].get(user_id).status for name in NODES}
             assert len(shown) == 1, "nodes that know the same show the same"
             assert (shown == {Status.OFFLINE}) is not here
+            said = [claim for name in NODES for claim in self.claims[name].own() if claim.user_id == user_id]
+            assert here or not said, "of one that is nowhere nobody says anything: when it comes back, it is online"
 
     def behind(self) -> list[tuple[str, str]]:
         return [
