@@ -24,7 +24,7 @@ run: $(VENV)/.installed
 	@$(BIN)/madang serve $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist worksteal
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

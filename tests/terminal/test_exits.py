@@ -51,6 +51,7 @@ FACTS: dict[str, str | int | float] = {
     "retry_after": 12.5,
     "rule": "must be short",
     "scope": "read",
+    "service": "lobby",
     "target": "host:1",
     "until": 1_800_000_000,
     "user": "mina",

@@ -98,7 +98,8 @@ def test_a_file_from_before_moves_into_the_keyring(mina: Person, tmp_path: Path)
 def test_a_keyring_that_does_not_work(mina: Person, tmp_path: Path, backend: str, problem: str) -> None:
     use(mina, backend, tmp_path)
     told = register(mina)
-    assert told == f"madang: the system's keyring {problem}; the session is kept in a file that only you can read\n"
+    line = f"madang: the system's keyring {problem}; the session is kept in a file that only you can read\n"
+    assert told.endswith(line)  # after a word of patience where the keyring takes its time
     assert credentials(mina)["token"]
     done = mina.run("send", "lobby", "hello")
     assert (done.code, done.err) == (0, "")
@@ -110,7 +111,7 @@ def test_a_keyring_that_holds_the_session_and_does_not_give_it(mina: Person, tmp
     use(mina, backend, tmp_path)
     done = mina.run("send", "lobby", "hello")
     assert done.code == 1
-    assert done.err.startswith("madang: the system's keyring does not ")
+    assert "madang: the system's keyring does not " in done.err
     assert done.err.endswith(f"and it holds the session of {mina.name}; unlock it, or sign in again\n")
     signed_in = mina.run("signin", "--password-file", "-", stdin=PASSWORD)
     assert signed_in.code == 0

@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, cast
 import grpc
 
 from madang.bus.base import Bus, Nodes
-from madang.bus.link import NatsOptions
 from madang.bus.local import LocalBus, LocalNodes
-from madang.bus.nats import NatsBus
-from madang.bus.nodes import NatsNodes
 from madang.core.agreement import fingerprint
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServerDraining
@@ -63,6 +60,8 @@ from madang.v1 import channel_service_pb2
 from madang.wire.batches import encode_changes
 
 if TYPE_CHECKING:
+    from madang.bus.nats import NatsBus
+    from madang.bus.nodes import NatsNodes
     from madang.storage.postgres import PostgresDatabase
 
 RECONCILE_EVERY = 30.0
@@ -99,9 +98,13 @@ class Node:
         self._stack = AsyncExitStack()
         self._certificates: Certificates | None = None
         self._classic: Gateway | None = None
-        self._nats = NatsBus(_nats_options(settings)) if settings.bus else None
+        self._nats: NatsBus | None = None
+        self._nats_nodes: NatsNodes | None = None
+        if settings.bus:
+            from madang.node.doorbell import nats
+
+            self._nats, self._nats_nodes = nats(settings)
         self._bus: Bus = self._nats or LocalBus()
-        self._nats_nodes = None if self._nats is None else NatsNodes(self._nats)
         self._nodes: Nodes = self._nats_nodes or LocalNodes()
         self._node_id = uuid.uuid4().hex
         self._streams = Streams(self._bus)
@@ -387,15 +390,3 @@ async def _join(store: Store, cluster: str) -> None:
     found = await store.write(belonging.claim, cluster)
     if found != cluster:
         raise StoreOfAnotherCluster(found, cluster)
-
-
-def _nats_options(settings: Settings) -> NatsOptions:
-    return NatsOptions(
-        settings.bus,
-        settings.cluster,
-        settings.name,
-        settings.bus_credentials,
-        settings.bus_ca,
-        settings.bus_cert,
-        settings.bus_key,
-    )
