@@ -4,7 +4,7 @@
 #   make test       install what development needs, run every check and the whole test suite
 #   make check      ruff, mypy --strict, import-linter, buf, generated code and pages: fast, no tests
 #   make unit       the tests that need no process of their own: under a minute
-#   make bench      measure, and write benchmarks/RESULTS.md (15 to 20 minutes; leave the machine alone meanwhile)
+#   make bench      measure, and write benchmarks/RESULTS.md and CLUSTER.md (half an hour; leave the machine alone)
 #   make faults     20 rounds of the kill test; 30 minutes of a cluster with 100 faults, to tests/faults/RESULTS.md
 #   make fuzz       100,000 inputs that make no sense, to a server of its own: five minutes
 #   make generate   generate the contract's Python code from proto/, and docs/settings.md
@@ -40,6 +40,7 @@ unit: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks cluster $(ARGS)
 
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults.kill --rounds 20

@@ -31,6 +31,8 @@ from benchmarks.watching import watching
 from benchmarks.yardstick import yardstick
 
 PAGE = Path(__file__).parent / "RESULTS.md"
+CLUSTER = "cluster"
+CLUSTER_PAGE = Path(__file__).parent / "CLUSTER.md"
 PATIENCE = 600.0
 """Seconds that one run of a scenario may take."""
 
@@ -53,7 +55,7 @@ class Scenario:
 
 
 def _in_a_cluster(title: str, run: Run) -> Scenario:
-    return Scenario("cluster", f"cluster: {title}", run_alone=partial(compared, run=run))
+    return Scenario(CLUSTER, f"cluster: {title}", run_alone=partial(compared, run=run))
 
 
 SCENARIOS = (
@@ -68,9 +70,13 @@ SCENARIOS = (
     _in_a_cluster("storm, 1,000 readers", partial(storm, crowd=1000)),
     _in_a_cluster("conversation", conversation),
     _in_a_cluster("small rooms", rooms),
-    Scenario("cluster", "cluster: channels watched", run_alone=watching),
+    _in_a_cluster("durable sends", durable),
+    _in_a_cluster("idle", idle),
+    Scenario(CLUSTER, "cluster: channels watched", run_alone=watching),
 )
 NAMES = tuple(dict.fromkeys(scenario.name for scenario in SCENARIOS))
+ALONE = tuple(name for name in NAMES if name != CLUSTER)
+"""What is run when nothing is named: one node, without PostgreSQL and NATS."""
 
 
 class InvalidRunError(Exception):
@@ -98,19 +104,23 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast is Madang?")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"some of: {', '.join(NAMES)}; default: all")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"some of: {', '.join(NAMES)}; default: all but {CLUSTER}"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each scenario (default 3)")
     parser.add_argument("--quick", action="store_true", help="a quarter of the time and the amounts, for a look")
     parser.add_argument("--profile", action="store_true", help="one more run of each under py-spy and perf")
-    parser.add_argument("--output", type=Path, help="the result page (default: RESULTS.md for all scenarios in full)")
+    parser.add_argument(
+        "--output", type=Path, help="the result page (default, in full: RESULTS.md, or CLUSTER.md for {CLUSTER})"
+    )
     parser.add_argument("--server", default="", metavar="ARGUMENTS", help="more arguments for `madang serve`")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(NAMES):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
-    if options.output is None and not options.scenarios and not options.quick:
-        options.output = PAGE
+    if options.output is None and not options.quick:
+        options.output = {(): PAGE, (CLUSTER,): CLUSTER_PAGE}.get(tuple(options.scenarios))
     return options
 
 
@@ -127,7 +137,7 @@ async def _measure(options: argparse.Namespace) -> list[Result]:
     arguments = options.server.split()
     results = []
     for scenario in SCENARIOS:
-        if options.scenarios and scenario.name not in options.scenarios:
+        if scenario.name not in (options.scenarios or ALONE):
             continue
         runs = []
         for number in range(options.rounds):

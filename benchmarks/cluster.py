@@ -28,6 +28,14 @@ _COMPARED = (
     ("highest rate with p99 ≤ 250 ms", "messages/s"),
     ("messages stored", "/s"),
     ("server CPU per message stored", "µs"),
+    ("10 senders over Post: acknowledged", "messages/s"),
+    ("10 senders over Post: send to acknowledgement, p50", "ms"),
+    ("200 senders over Post: acknowledged", "messages/s"),
+    ("200 senders over Post: server CPU per message", "µs"),
+    ("sign-ins, connection included", "/s"),
+    ("server CPU per sign-in", "µs"),
+    ("memory per subscriber", "KiB"),
+    ("CPU at rest", "% of a core"),
 )
 """Figures that stand beside each other."""
 
