@@ -26,6 +26,15 @@ def test_the_less_a_node_bears_the_more_come() -> None:
     assert len({tuple(each.node_id for each in by_load(nodes, dice)) for _ in range(300)}) > 2
 
 
+def test_large_loads_are_told_apart() -> None:
+    dice = random.Random(1).random
+    even = Counter(by_load([node(name, 5_000) for name in "abc"], dice)[0].node_id for _ in range(3000))
+    assert min(even.values()) > 800, even
+    nodes = [node("a", 100_000), node("b", 20_000), node("c", 20_000)]
+    first = Counter(by_load(nodes, dice)[0].node_id for _ in range(3000))
+    assert 3 * first["a"] < min(first["b"], first["c"]), first
+
+
 def test_a_node_keeps_its_newcomers_until_it_bears_clearly_more() -> None:
     dice = random.Random(1).random
     for load, stays in ((0, True), (139, True), (141, False), (1000, False)):

@@ -6,12 +6,13 @@ least: the less a node bears, the likelier it is chosen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
 
 from madang.core.cluster import NodeInfo
 
 Dice = Callable[[], float]
-"""Gives numbers from 0 to 1."""
+"""Gives numbers from 0 to below 1."""
 
 IDLE = 10
 """How many streams are as good as none, when loads are compared."""
@@ -21,8 +22,9 @@ TOO_MUCH = 1.2
 
 def by_load(nodes: Iterable[NodeInfo], dice: Dice) -> list[NodeInfo]:
     """The nodes in an order of chance, in which those with less to bear tend to come first."""
-    # Weighted sampling without replacement (Efraimidis and Spirakis): the key is u ** (1 / weight).
-    drawn = [(dice() ** (node.load + IDLE), node) for node in nodes]
+    # Weighted sampling without replacement (Efraimidis and Spirakis): the key is u ** (1 / weight), here its logarithm:
+    # the power of a large load is too small for a float, and all such nodes would be alike.
+    drawn = [(math.log(1.0 - dice()) * (node.load + IDLE), node) for node in nodes]
     return [node for _, node in sorted(drawn, key=lambda each: -each[0])]
 
 
