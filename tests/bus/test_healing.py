@@ -258,6 +258,18 @@ async def test_roles_and_ends_that_were_missed_are_found_in_the_end(pair: Pair) 
     assert (left.user_id, left.role) == (person.user_id, ServerRole.ADMIN)
 
 
+async def test_a_role_that_was_taken_while_the_bus_was_away_is_gone_with_the_next_look(pair: Pair) -> None:
+    (person,) = await pair.here.people(ServerRole.ADMIN)
+    pair.there.sessions.remember(b"digest", await new_session(pair, person.user_id, b"digest"))
+    await pair.lose_the_bus()
+    await pair.there.healing.look()
+    await pair.here.store.write(accounts.set_role, person.user_id, ServerRole.MEMBER)
+    pair.there.healing._rest_until = 0.0
+    await pair.there.healing.look()
+    assert [session.role for session in pair.there.sessions.cached()] == [ServerRole.MEMBER]
+    await pair.find_the_bus()
+
+
 async def test_what_rings_hold_may_be_erased_after_a_loss(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
     async with pair.there.subscribed(HANA) as hana:

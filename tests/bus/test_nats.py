@@ -201,6 +201,12 @@ async def test_a_bus_that_is_not_there_is_waited_for_and_then_named(
     assert "secret" not in why + caplog.text
 
 
+async def test_an_address_that_cannot_be_is_named() -> None:
+    why = await refusal(NatsOptions(("nats://mina:secret@127.0.0.1:99999",)), wait=0.1)
+    assert why.startswith("the bus nats://127.0.0.1:99999 is not there after 0.1 seconds: ")
+    assert "secret" not in why
+
+
 async def test_a_bus_that_comes_late_is_used(tmp_path: Path) -> None:
     server = Nats(tmp_path / "nats")
     bus = NatsBus(NatsOptions((server.url,)))

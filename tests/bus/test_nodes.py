@@ -17,6 +17,7 @@ from madang.bus.local import LocalNodes
 from madang.bus.nats import NatsBus
 from madang.bus.nodes import NatsNodes
 from madang.bus.tasks import end
+from madang.bus.v1 import event_pb2, node_pb2
 from madang.core.claims import Claim
 from madang.core.presence import Status
 
@@ -147,6 +148,17 @@ async def test_claims_are_found_in_parts(nats: Nats, cluster: str, monkeypatch: 
         first.keep(5, lambda: claims[:3])
         await eventually(lambda: second.kept().get("a") == 5, "the next ones too")
         assert await second.find("a") == (5, claims[:3])
+
+
+async def test_claims_that_make_no_sense_here_are_not_found(nats: Nats, cluster: str) -> None:
+    async with node(nats, cluster, "a") as (_, first):
+        client = await nats_py.connect(nats.url)
+        bucket = await client.jetstream().key_value(f"madang-{cluster}-presence")
+        newer = node_pb2.Claims(version=1, parts=1)
+        newer.claims.append(event_pb2.Claim.FromString(b"\x08\x01\x10\x01\x20\x4d"))  # wanted: 77
+        await bucket.put("newer.0", newer.SerializeToString())
+        await client.close()
+        assert await first.find("newer") is None
 
 
 async def test_without_jetstream_it_is_told_what_to_do(tmp_path: Path, cluster: str) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+import pytest
 from faults.process import eventually
 
 import madang
@@ -36,6 +37,25 @@ async def test_two_nodes_are_one_server(cluster: Cluster) -> None:
         assert await texts(mina, 2) == ["hello", "hello yourself"]
         assert set(mina.server.nodes) == {one.target, other.target}
     assert not one.data.exists(), "there is nothing to keep in a directory"
+
+
+async def test_a_node_without_the_bus_ends_streams_all_the_same(cluster: Cluster) -> None:
+    """Somebody forgot `--bus` on one of them."""
+    async with (
+        cluster.server() as one,
+        cluster.server(bus=()) as other,
+        madang.connect(one.target) as mina,
+        madang.connect(other.target, token=mina.token) as elsewhere,
+    ):
+        await mina.sign_out()
+        with pytest.raises(madang.SessionRevoked):
+            await _listen(elsewhere)
+
+
+async def _listen(client: madang.Client) -> None:
+    async with asyncio.timeout(5):
+        async for _ in client.events():
+            pass
 
 
 async def test_a_node_is_killed(cluster: Cluster) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support import Parts, Where, actor, parts, refused, subscribed
+from support import Parts, Where, actor, eventually, parts, refused, subscribed
 
 from madang.core.errors import ChannelNotFound, NotAMember, ServerDraining, StorageUnavailable
+from madang.core.events import HeadKnown
 from madang.core.models import LOBBY_ID
 from madang.services.hub import PAGE
 from madang.services.subscription import Wanted
@@ -60,6 +61,18 @@ async def test_readers_at_one_position_share_the_same_bytes(own: Parts) -> None:
         responses.append(await one.next())
         one.close()
     assert responses[0] is responses[1] is responses[2]
+
+
+async def test_a_head_that_never_was_is_not_asked_for_for_ever(own: Parts) -> None:
+    kitchen = await own.room(MINA)
+    async with subscribed(own, MINA) as live:
+        own.bus.publish(HeadKnown(kitchen, 2**60))
+        reading = asyncio.create_task(live.next())
+        await eventually(lambda: own.hub.rings[kitchen].head == 1, "the store knows better")
+        await own.say(MINA, kitchen, "a")
+        await reading
+        assert live.reader.texts(kitchen) == ["a"]
+    assert own.hub.pages_loaded == 1
 
 
 async def test_readers_at_one_position_share_a_page_of_the_store(own: Parts, slow: SlowStore) -> None:

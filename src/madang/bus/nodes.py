@@ -174,7 +174,11 @@ class NatsNodes:
             return None
         if any(part.version != first.version for part in parts):  # it is putting the next ones just now
             return None
-        return first.version, [claim_from_pb(claim) for part in parts for claim in part.claims]
+        try:
+            return first.version, [claim_from_pb(claim) for part in parts for claim in part.claims]
+        except (KeyError, ValueError) as error:  # a value that does not exist here
+            _log.debug("the claims of %s: %r", node_id, error)
+            return None
 
     async def _prepare(self, client: Client) -> None:
         """With each new connection: hear what the others put."""

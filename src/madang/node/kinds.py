@@ -140,9 +140,18 @@ def _database(text: str) -> str:
 def _servers(text: str) -> tuple[str, ...]:
     servers = _words(text)
     for server in servers:
-        if urlsplit(server).scheme not in ("nats", "tls"):
+        if urlsplit(server).scheme not in ("nats", "tls") or not _has_place(server):
             raise SettingError("the URLs of NATS servers are needed: nats://HOST:PORT or tls://HOST:PORT")
     return servers
+
+
+def _has_place(url: str) -> bool:
+    """Whether a URL has a host, and no port that cannot be."""
+    parts = urlsplit(url)
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _all_masked(text: str) -> str:

@@ -236,7 +236,7 @@ class Node:
             ("save-use", self._save_use, SAVE_USE_EVERY),
             ("expire", self._expire, EXPIRE_EVERY),
         ]
-        if self._bus.is_shared:
+        if self._bus.is_shared or self._store.database.shared:  # without a bus there may be other nodes, by mistake
             chores.append(("heal", self._healing.look, LOOK_EVERY))
             chores.append(("end-revoked", self._healing.end_revoked, LOOK_EVERY))
         else:

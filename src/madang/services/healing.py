@@ -111,6 +111,7 @@ class Healing:
             elif not self._bus.is_connected and began >= self._rest_until:
                 await self._hub.check_heads()
                 await self._check_members(tell_marks=False)
+                await self._check_known()
                 self._rest_until = loop.time() + (loop.time() - began) * REST
             self._failing = False
         except BaseException as error:
@@ -130,8 +131,7 @@ class Healing:
             self._audited = await self._store.read(audit.last)
         await self._hub.reconcile()
         await self._check_members(tell_marks=lost)
-        in_use = {session.session_id for session in self._known.cached()}
-        await self._check_sessions([*in_use.union(self._streams.sessions())])
+        await self._check_known()
         await self._limiter.check_rates()
 
     async def end_revoked(self) -> None:
@@ -183,6 +183,11 @@ class Healing:
             if user_id not in self._moved:
                 self.members_healed += 1
                 self._bus.deliver(MembershipChanged(channel_id, user_id, True, position))
+
+    async def _check_known(self) -> None:
+        """Hold every session in use here against the store."""
+        in_use = {session.session_id for session in self._known.cached()}
+        await self._check_sessions([*in_use.union(self._streams.sessions())])
 
     async def _check_sessions(self, session_ids: Sequence[int]) -> None:
         """Hold what is known of sessions against the store."""

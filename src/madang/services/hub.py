@@ -418,7 +418,12 @@ class Hub:
         try:
             ring = self.rings.get(channel_id)
             until = None if ring is None else ring.boundary(position)
+            told = 0 if ring is None else ring.head
             changes = await self._source.read(messages.changed, channel_id, position, PAGE, PAGE_BYTES, until)
+            if ring is not None and changes.through == position and ring.head == told > position:
+                # A change is told after its commit, so this one never was: or everybody would ask for it for ever.
+                _log.warning("channel %d ends at %d, and not at %d, as was told", channel_id, position, told)
+                ring.retreat(position)
             if self._bus.is_shared and channel_id != LOBBY_ID:
                 await self._let_go(channel_id, changes.messages)
             segment = encode_segment(changes.messages)

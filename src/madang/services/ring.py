@@ -59,6 +59,10 @@ class Ring:
         self._clear(head)
         return True
 
+    def retreat(self, head: int) -> None:
+        """What was told of the channel is not so: it reaches no further than this."""
+        self._clear(head)
+
     def batch(self, position: int) -> tuple[bytes, int] | None:
         """What follows the position, encoded, and through where it reaches; None when the ring does not reach back.
 
