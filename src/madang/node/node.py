@@ -204,6 +204,12 @@ class Node:
         self._stack.callback(store.drain)
         if settings.is_clustered:
             await _join(store, settings.cluster)
+        elif settings.database is not None and (cluster := await store.read(belonging.owner)) is not None:
+            _log.warning(
+                "the database belongs to the cluster %r, and this node has no --bus: what happens on other nodes is "
+                "shown here up to half a minute late, and the other way round",
+                cluster,
+            )
         self._hub.use(store)
         if traces is not None:
             traces.follow(store, self._hub)
