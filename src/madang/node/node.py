@@ -202,14 +202,7 @@ class Node:
         writer = asyncio.create_task(store.work(), name="madang-writer")
         self._stack.push_async_callback(finish, writer)
         self._stack.callback(store.drain)
-        if settings.is_clustered:
-            await _join(store, settings.cluster)
-        elif settings.database is not None and (cluster := await store.read(belonging.owner)) is not None:
-            _log.warning(
-                "the database belongs to the cluster %r, and this node has no --bus: what happens on other nodes is "
-                "shown here up to half a minute late, and the other way round",
-                cluster,
-            )
+        await _join(store, settings)
         self._hub.use(store)
         if traces is not None:
             traces.follow(store, self._hub)
@@ -391,8 +384,15 @@ class Node:
         await self._heartbeat.share()
 
 
-async def _join(store: Store, cluster: str) -> None:
-    """Raises StoreOfAnotherCluster."""
-    found = await store.write(belonging.claim, cluster)
-    if found != cluster:
-        raise StoreOfAnotherCluster(found, cluster)
+async def _join(store: Store, settings: Settings) -> None:
+    """Be one of the nodes of the cluster that the store belongs to. Raises StoreOfAnotherCluster."""
+    if settings.is_clustered:
+        found = await store.write(belonging.claim, settings.cluster)
+        if found != settings.cluster:
+            raise StoreOfAnotherCluster(found, settings.cluster)
+    elif settings.database is not None and (cluster := await store.read(belonging.owner)) is not None:
+        _log.warning(
+            "the database belongs to the cluster %r, and this node has no --bus: what happens on other nodes is "
+            "shown here up to half a minute late, and the other way round",
+            cluster,
+        )
