@@ -151,6 +151,21 @@ async def test_a_bus_that_hangs_is_taken_for_away(
         await eventually(lambda: bus.is_connected, "it answers again")
 
 
+async def test_an_answer_that_comes_late_harms_nothing(
+    own_nats: Nats, cluster: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("madang.bus.nats.SETTLE_WITHIN", 0.2)
+    async with joined(own_nats, cluster) as bus, joined(own_nats, cluster) as other:
+        heard = listen(bus)
+        own_nats.freeze()
+        await bus.settled()
+        own_nats.thaw()
+        other.publish(events.NewsLost())
+        await eventually(lambda: events.NewsLost() in heard, "it still hears")
+        assert (bus.returns, bus.is_connected) == (0, True)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_what_cannot_leave_is_bounded_counted_and_told(
     nats: Nats, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

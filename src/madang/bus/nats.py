@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nats.aio.client import Client
+from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
 from madang.bus.ear import ear
@@ -286,11 +287,16 @@ def _instead(event: BusEvent) -> Parcel | None:
 async def _through(client: Client) -> None:
     """Return when NATS has taken all that was given to the client before. Raises NatsError, TimeoutError.
 
-    nats-py writes a ping past what it has yet to write, so that is written first.
+    nats-py writes a ping past what it has yet to write, so that is written first. Its own flush cancels what it waits
+    for when it has waited long enough; the answer that comes all the same then ends its reading of the connection.
     """
+    if not client.is_connected:
+        raise ConnectionClosedError
+    pong: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     async with asyncio.timeout(SETTLE_WITHIN):
         await client._flush_pending(force_flush=True)
-        await client.flush(timeout=SETTLE_WITHIN)  # type: ignore[arg-type]  # it takes any number
+        await client._send_ping(pong)
+        await asyncio.shield(pong)
 
 
 async def _round_trip(client: Client) -> None:
