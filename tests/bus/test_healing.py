@@ -143,6 +143,22 @@ async def test_a_channel_that_is_joined_under_an_open_stream_is_complete(pair: P
             assert hana.reader.texts(room)[-1] == "welcome"
 
 
+async def test_a_slow_look_does_not_put_off_the_next_for_long(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("madang.services.healing.REST", 1e9)
+    monkeypatch.setattr("madang.services.healing.MOST_REST", 0.05)
+    room = await pair.here.room(MINA, HANA)
+    async with pair.there.subscribed(HANA) as hana:
+        await pair.lose_the_bus()
+        await pair.there.healing.look()
+        await pair.here.say(MINA, room, "while it rests")
+        reading = asyncio.create_task(hana.until(lambda: hana.reader.texts(room)[-1:] == ["while it rests"]))
+        while not reading.done():
+            await pair.there.healing.look()
+            await asyncio.sleep(0.01)
+        await reading
+    await pair.find_the_bus()
+
+
 async def test_messages_that_the_bus_lost_come_from_the_store(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
     async with pair.there.subscribed(HANA) as hana:

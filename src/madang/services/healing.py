@@ -46,6 +46,8 @@ REVOKED_WITHIN = 60_000_000
 """How far back sessions that were ended are looked for, microseconds: so far the nodes' clocks may differ."""
 REST = 2.0
 """After a look, while the bus is away, none follows for this many times as long as it took: users come first."""
+MOST_REST = 2.0
+"""The longest such rest, seconds: a look that waited for a store which was away, too, says nothing of the next."""
 USERS_AT_ONCE = 200
 SESSIONS_AT_ONCE = 500
 TRIES = 3
@@ -112,7 +114,7 @@ class Healing:
                 await self._hub.check_heads()
                 await self._check_members(tell_marks=False)
                 await self._check_known()
-                self._rest_until = loop.time() + (loop.time() - began) * REST
+                self._rest_until = loop.time() + min(MOST_REST, (loop.time() - began) * REST)
             self._failing = False
         except BaseException as error:
             self._lost = self._lost or lost
