@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sqlite3
 import subprocess
@@ -69,6 +70,20 @@ async def test_a_file_that_somebody_else_writes_is_unavailable_and_then_is_not(t
             assert await store.read(messages.head, LOBBY_ID) == 0, "reads go on"
             other.execute("ROLLBACK")
         assert sequences(await store.append([draft()])) == [1]
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_noise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The stream by which the drafts came is gone; the writer says what failed, and nothing else has to."""
+    async with opened(tmp_path / "data") as store:
+        await store.write(lambda transaction: pragma(transaction.connection, "busy_timeout=20"))
+        with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            store.append([draft()])
+            with refused(StorageUnavailable):
+                await store.write(lambda _: None)
+            other.execute("ROLLBACK")
+        gc.collect()
+    assert [record.name for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_what_waits_behind_a_failure_does_not_overtake_it(tmp_path: Path) -> None:
