@@ -15,7 +15,7 @@ from support import Live, Parts, actor, eventually, parts
 from madang.bus.nats import NatsBus
 from madang.core.errors import MadangError, SessionRevoked
 from madang.core.events import MembershipChanged, NewsLost
-from madang.core.models import ServerRole, Session
+from madang.core.models import Scope, ServerRole, Session
 from madang.services.channel import ChannelService
 from madang.services.healing import Healing
 from madang.services.hub import Hub
@@ -253,6 +253,21 @@ async def test_the_streams_of_an_ended_session_end_without_the_bus(pair: Pair) -
         assert len(ended) == 1, "once"
     assert pair.there.sessions.cached() == []
     assert pair.there.healing.sessions_healed == 1
+    await pair.find_the_bus()
+
+
+async def test_the_streams_of_a_banned_persons_bots_end_without_the_bus(pair: Pair) -> None:
+    hana, mina = await pair.here.people(ServerRole.OWNER, ServerRole.MEMBER)
+    bot = await pair.here.front.bots.create(mina, "robot", "")
+    _, session = await pair.here.front.bots.create_token(mina, bot.user_id, Scope.READ, "", None)
+    ended: list[MadangError] = []
+    await pair.lose_the_bus()
+    with pair.there.streams.open(session.session_id, ended.append):
+        await pair.there.healing.end_revoked()
+        assert ended == []
+        await pair.here.front.admin.ban(hana, mina.user_id, "spam", None)
+        await pair.there.healing.end_revoked()
+        assert [type(error) for error in ended] == [SessionRevoked]
     await pair.find_the_bus()
 
 

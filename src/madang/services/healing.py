@@ -137,10 +137,10 @@ class Healing:
         await self._limiter.check_rates()
 
     async def end_revoked(self) -> None:
-        """Tell of every session that was ended, unless its event came."""
+        """Tell of every session that was ended or shut out, unless its event came."""
         now = self._clock()
         try:
-            found = dict(await self._store.read(sessions.revoked_since, now - REVOKED_WITHIN))
+            found = dict(await self._store.read(sessions.revoked_since, now - REVOKED_WITHIN, now))
         except MadangError as error:
             _log.debug("ended sessions cannot be looked for: %s", error)
             return

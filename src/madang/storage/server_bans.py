@@ -64,6 +64,16 @@ def active(connection: sa.Connection, user_id: int, now: int) -> Ban | None:
     return None if row is None else ban_of(row)
 
 
+def banned_since(connection: sa.Connection, earliest: int, now: int) -> list[int]:
+    """Who was banned at that time or later, and still is."""
+    query = sa.select(bans.c.user_id).where(
+        bans.c.channel_id == SERVER,
+        bans.c.created_at >= earliest,
+        sa.or_(bans.c.expires_at.is_(None), bans.c.expires_at > now),
+    )
+    return list(connection.execute(query).scalars())
+
+
 def shut_out(connection: sa.Connection, user_ids: Collection[int], now: int) -> dict[int, Ban | None]:
     """Those of the users who may do nothing here any more: banned, or bots of somebody who is, and the ban; or deleted,
     and None.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from madang.core.models import Ban, Scope, ServerRole, Session, User, UserKind
 from madang.storage.schema import sessions, users
-from madang.storage.server_bans import BAN, ban_of, holds
+from madang.storage.server_bans import BAN, ban_of, banned_since, holds
 from madang.storage.transaction import Transaction
 
 _COLUMNS = (
@@ -94,9 +94,16 @@ def by_ids(connection: sa.Connection, session_ids: Sequence[int], now: int) -> d
     return {row[0]: Found(_session(row[:width]), ban_of(row[width:])) for row in rows}
 
 
-def revoked_since(connection: sa.Connection, since: int) -> list[tuple[int, int]]:
-    """The sessions that were ended at that time or later: the id, and whose it was."""
-    query = sa.select(sessions.c.session_id, sessions.c.user_id).where(sessions.c.revoked_at >= since)
+def revoked_since(connection: sa.Connection, since: int, now: int) -> list[tuple[int, int]]:
+    """The sessions that were ended at that time or later, and those that are good but shut out since then: bots' keep
+    their tokens for the time after their owner's ban. The id, and whose it was.
+    """
+    which = sessions.c.revoked_at >= since
+    if banned := banned_since(connection, since, now):  # hardly ever: this is asked all the time
+        bots = sa.select(users.c.user_id).where(users.c.owner_id.in_(banned))
+        theirs = sa.or_(sessions.c.user_id.in_(banned), sessions.c.user_id.in_(bots))
+        which = sa.or_(which, sa.and_(theirs, *_good(now)))
+    query = sa.select(sessions.c.session_id, sessions.c.user_id).where(which)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
