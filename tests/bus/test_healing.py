@@ -251,8 +251,12 @@ async def test_the_streams_of_an_ended_session_end_without_the_bus(pair: Pair) -
         assert [type(error) for error in ended] == [SessionRevoked]
         await pair.there.healing.end_revoked()
         assert len(ended) == 1, "once"
+        with pair.there.streams.open(session.session_id, ended.append):  # it was authenticated just before
+            await pair.there.healing.end_revoked()
+            assert len(ended) == 2, "also one that came after the session's end was told"
+    assert pair.there.streams.count == 0
     assert pair.there.sessions.cached() == []
-    assert pair.there.healing.sessions_healed == 1
+    assert pair.there.healing.sessions_healed == 2
     await pair.find_the_bus()
 
 

@@ -144,8 +144,10 @@ class Healing:
         except MadangError as error:
             _log.debug("ended sessions cannot be looked for: %s", error)
             return
-        for session_id in found.keys() - self._ended.keys():
-            self._end(session_id, found[session_id])
+        for session_id, user_id in found.items():
+            # One that was told may be in use again: by a stream that was just opening, or after a lifted ban.
+            if session_id not in self._ended or self._is_used(session_id):
+                self._end(session_id, user_id)
         for session_id in [s for s, told in self._ended.items() if s not in found and told < now - REVOKED_WITHIN]:
             del self._ended[session_id]
 
@@ -220,9 +222,12 @@ class Healing:
             self._known.refresh(stored)
 
     def _end(self, session_id: int, user_id: int) -> None:
-        if self._known.some([session_id]) or self._streams.has(session_id):
+        if self._is_used(session_id):
             self.sessions_healed += 1
         self._bus.deliver(SessionEnded(session_id, user_id))
+
+    def _is_used(self, session_id: int) -> bool:
+        return bool(self._known.some([session_id])) or self._streams.has(session_id)
 
     def _on_lost(self) -> None:
         self._lost = True

@@ -29,6 +29,7 @@ class Streams:
 
     def __init__(self, bus: Bus) -> None:
         self._open: dict[int, list[End]] = {}
+        self._ending: dict[int, list[End]] = {}  # those that were told of their session's end
         self._draining: MadangError | None = None
         bus.subscribe(SessionEnded, self._on_session_ended)
 
@@ -41,14 +42,14 @@ class Streams:
     @property
     def count(self) -> int:
         """How many streams are open."""
-        return sum(map(len, self._open.values()))
+        return sum(map(len, self._open.values())) + sum(map(len, self._ending.values()))
 
     def sessions(self) -> list[int]:
-        """The ids of the sessions that have a stream open."""
+        """The ids of the sessions that have a stream open, which was not told to end."""
         return list(self._open)
 
     def has(self, session_id: int) -> bool:
-        """Whether the session has a stream open."""
+        """Whether the session has a stream open, which was not told to end."""
         return session_id in self._open
 
     async def hand_over(self, error: MadangError, seconds: float) -> None:
@@ -84,13 +85,17 @@ class Streams:
 
     def remove(self, session_id: int, end: End) -> None:
         """It is open no more."""
-        ends = self._open[session_id]
+        streams = self._ending if end in self._ending.get(session_id, ()) else self._open
+        ends = streams[session_id]
         ends.remove(end)
         if not ends:
-            del self._open[session_id]
+            del streams[session_id]
 
     def _on_session_ended(self, event: SessionEnded) -> None:
-        for end in list(self._open.get(event.session_id, ())):
+        ends = self._open.pop(event.session_id, [])
+        if ends:
+            self._ending.setdefault(event.session_id, []).extend(ends)
+        for end in ends:
             end(SessionRevoked())
 
 
