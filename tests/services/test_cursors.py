@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support import Parts, Where, actor, eventually, parts, refused, subscribed
@@ -86,6 +88,37 @@ async def test_readers_at_one_position_share_a_page_of_the_store(own: Parts, slo
         first, second = await asyncio.gather(*reading)
         assert first == second
         assert mina.reader.sequences(kitchen) == [2, 3, 4]
+
+
+async def test_the_next_page_does_not_wait_for_long_after_a_slow_one(
+    own: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("madang.services.hub.HISTORY_REST", 1e9)
+    kitchen = await own.room(MINA, HANA)
+    await own.say(MINA, kitchen, "a", "b")
+    async with subscribed(own, MINA, {kitchen: 1}) as mina, subscribed(own, HANA, {kitchen: 2}) as hana:
+        await mina.reaches(kitchen, 4)
+        await hana.reaches(kitchen, 4)
+
+
+async def test_the_next_page_does_not_wait_after_one_that_failed(own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rest in ("HISTORY_REST", "LONGEST_REST"):
+        monkeypatch.setattr(f"madang.services.hub.{rest}", 1e9)
+    kitchen = await own.room(MINA, HANA)
+    await own.say(MINA, kitchen, "a", "b")
+    read = own.store.read
+
+    async def fail(query: Callable[..., Any], *args: object) -> Any:
+        if query is messages.changed:
+            raise StorageUnavailable(problem="the disk is gone")
+        return await read(query, *args)
+
+    async with subscribed(own, MINA, {kitchen: 1}) as mina, subscribed(own, HANA, {kitchen: 1}) as hana:
+        with monkeypatch.context() as failing:
+            failing.setattr(own.store, "read", fail)
+            with refused(StorageUnavailable):
+                await mina.next()
+        await hana.reaches(kitchen, 4)
 
 
 async def test_a_reader_that_goes_away_does_not_take_the_page_with_it(own: Parts, slow: SlowStore) -> None:

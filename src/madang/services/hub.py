@@ -45,6 +45,8 @@ PAGE_BYTES = 128 * 1024
 HISTORY_REST = 1.5
 """After a page from the store, no other is read for this many times as long as it took: catching up is the work of many
 pages, and must not be felt by those who talk."""
+LONGEST_REST = 0.5
+"""Nor for longer than this, seconds: a page that took long has waited for something, more than it has worked."""
 
 _log = logging.getLogger("madang.services")
 
@@ -415,6 +417,7 @@ class Hub:
         self.pages_loaded += 1
         loop = asyncio.get_running_loop()
         began = loop.time()
+        rest = 0.0  # what failed was no work
         try:
             ring = self.rings.get(channel_id)
             until = None if ring is None else ring.boundary(position)
@@ -427,8 +430,9 @@ class Hub:
             if self._bus.is_shared and channel_id != LOBBY_ID:
                 await self._let_go(channel_id, changes.messages)
             segment = encode_segment(changes.messages)
+            rest = min((loop.time() - began) * HISTORY_REST, LONGEST_REST)
         finally:
-            loop.call_later((loop.time() - began) * HISTORY_REST, self._history.release)
+            loop.call_later(rest, self._history.release)
         return encode_batch(channel_id, changes.after, changes.through, [segment]), changes.through
 
     async def _let_go(self, channel_id: int, entries: Sequence[Message]) -> None:
