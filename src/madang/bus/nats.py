@@ -145,9 +145,8 @@ class NatsBus(LocalBus):
         return self._size
 
     def _put(self, event: BusEvent, parcel: Parcel) -> None:
-        size = len(parcel.data) + _BESIDE
         client = self.link.client
-        if client is None or self._size + size > MAX_OUTGOING:
+        if client is None:
             self._drop()
             return
         if len(parcel.data) > client.max_payload:
@@ -156,6 +155,10 @@ class NatsBus(LocalBus):
                 self._drop()
                 return
             parcel = smaller
+        size = len(parcel.data) + _BESIDE
+        if self._size + size > MAX_OUTGOING:
+            self._drop()
+            return
         self._outgoing.append(parcel)
         self._size += size
         self._work.set()
