@@ -7,6 +7,8 @@ from pathlib import Path
 
 import nats as nats_py
 import pytest
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from parts.nats import Nats
 from support import eventually
 
@@ -63,6 +65,30 @@ async def test_what_is_watched_is_in_force_once_it_is_settled(nats: Nats, cluste
             await there.settled()
             here.publish(changed(channel_id))
         await eventually(lambda: len(heard) == 300, "not one was missed")
+
+
+async def test_a_channel_whose_subscription_failed_is_subscribed_to_again(
+    nats: Nats, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with joined(nats, cluster) as here, joined(nats, cluster) as there:
+        heard, told = listen(there), listen(here)
+        subscribe = there._subscribe
+        refused: list[int] = []
+
+        async def fail_once(client: Client, channel_id: int) -> Subscription:
+            if not refused:
+                refused.append(channel_id)
+                raise TimeoutError
+            return await subscribe(client, channel_id)
+
+        monkeypatch.setattr(there, "_subscribe", fail_once)
+        there.watch(1)
+        await there.settled()
+        assert refused == [1]
+        await eventually(lambda: events.NewsLost() in told, "whoever took it to be in force is told to look again")
+        await there.settled()
+        here.publish(changed(1))
+        await eventually(lambda: changed(1) in heard, "it is in force")
 
 
 async def test_two_clusters_on_one_nats_do_not_hear_each_other(nats: Nats, cluster: str) -> None:

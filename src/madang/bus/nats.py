@@ -33,6 +33,8 @@ SETTLE_WITHIN = 3.0
 """How long `settled` waits for NATS, seconds; then the node is as good as cut off, and will notice."""
 TAKE_WITHIN = 10.0
 """How long the client may take over what it is given, seconds: it waits while NATS takes nothing."""
+REST = 0.1
+"""How long nothing is tried after the client failed, seconds."""
 SEND_AT_ONCE = 256
 """After so many the loop has its turn."""
 _BESIDE = 100
@@ -214,7 +216,8 @@ class NatsBus(LocalBus):
                 _log.log(logging.DEBUG if expected else logging.ERROR, "sending: %s", error, exc_info=not expected)
                 self._drop()
                 self._settle()
-            if self._outgoing:
+                await asyncio.sleep(REST)
+            if self._outgoing or self._changed or self._lost:
                 self._work.set()
                 await asyncio.sleep(0)
 
@@ -234,11 +237,15 @@ class NatsBus(LocalBus):
             channel_id = next(iter(self._changed))
             del self._changed[channel_id]
             subscription = subscriptions.get(channel_id)
-            if channel_id in self._watched and subscription is None:
-                subscriptions[channel_id] = await self._subscribe(client, channel_id)
-            elif channel_id not in self._watched and subscription is not None:
-                del subscriptions[channel_id]
-                await subscription.unsubscribe()
+            try:
+                if channel_id in self._watched and subscription is None:
+                    subscriptions[channel_id] = await self._subscribe(client, channel_id)
+                elif channel_id not in self._watched and subscription is not None:
+                    del subscriptions[channel_id]
+                    await subscription.unsubscribe()
+            except BaseException:
+                self._changed[channel_id] = None  # it is not so yet
+                raise
 
     async def _subscribe(self, client: Client, channel_id: int) -> Subscription:
         return await client.subscribe(f"{self._prefix}{CHANNEL}{channel_id}", future=self._ear)
