@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from madang.core.claims import Claim, Claims
-from madang.core.presence import Status
+from madang.core.presence import FORGET_AFTER, Status
 
 NODES = ("a", "b", "c")
 USERS = (1, 2)
@@ -180,3 +180,16 @@ def test_what_does_not_follow_is_not_taken() -> None:
     claims.replace("b", 3, [Claim(2, True, 1)])
     claims.replace("b", 2, [Claim(1, True, 1)])
     assert [one.user_id for one in claims.here()] == [2]
+
+
+def test_who_is_long_gone_is_forgotten_when_nobody_says_anything_of_it() -> None:
+    claims = Claims("a")
+    claims.apply("b", 0, 1, [Claim(1, True, 5), Claim(2, True, 5), Claim(3, True, 5)])
+    claims.apply("b", 1, 2, [Claim(1, False, 6), Claim(2, False, 6, Status.AWAY, 6)])
+    claims.forget(6 + FORGET_AFTER - 1)
+    assert claims.get(1).seen_at == 6
+    claims.forget(6 + FORGET_AFTER)
+    assert [claims.get(user_id).seen_at for user_id in (1, 2, 3)] == [None, 6, 5]
+    assert claims.respond() == []
+    assert [each.user_id for each in claims.here()] == [3]
+    assert claims.count() == 1

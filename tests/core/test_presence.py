@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from madang.core.presence import PresenceTable, Status
+from madang.core.presence import FORGET_AFTER, MOST_ABSENT, PresenceTable, Status
 
 LEASE, GRACE = 30_000, 5_000
 USER = st.integers(1, 3)
@@ -146,3 +147,25 @@ def test_a_user_that_is_gone_for_good_has_no_grace() -> None:
     table.drop(1, 2_000)
     table.release(1, 2_001)
     assert table.get(1).status is Status.OFFLINE
+
+
+@pytest.mark.parametrize("most", [MOST_ABSENT, 1])
+def test_who_is_long_gone_is_forgotten(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("madang.core.presence.MOST_ABSENT", most)
+    table = PresenceTable(LEASE, GRACE)
+    begin = FORGET_AFTER
+    for user_id in (1, 2, 3):
+        table.beat(user_id, begin + user_id)
+    table.drop(3, begin + 3)
+    table.hold(4, begin)
+    later = begin + LEASE + 3 if most == 1 else begin + FORGET_AFTER
+    table.expire(begin + LEASE + 3)
+    table.expire(later)
+    left = [user_id for user_id in (1, 2, 3) if table.get(user_id).seen_at is not None]
+    assert left in ([[1], [2]] if most == 1 else [[1, 2, 3]]), "the one that went first is forgotten first"
+    table.expire(later + FORGET_AFTER)
+    assert {table.get(user_id).seen_at for user_id in (1, 2, 3)} == {None}
+    assert [(each.user_id, each.seen_at) for each in table.here()] == [(4, begin)], "whoever is here stays known"
+    assert table.count() == 1
+    table.beat(1, later + FORGET_AFTER)
+    assert [each.user_id for each in table.here()] == [1, 4]

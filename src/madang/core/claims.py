@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from madang.core.presence import Presence, Status
+from madang.core.presence import Absent, Presence, Status
 
 _RANKS = {Status.OFFLINE: 0, Status.ONLINE: 1, Status.AWAY: 2, Status.DO_NOT_DISTURB: 3}
 
@@ -71,6 +71,8 @@ class Claims:
         """`node_id`: of this node."""
         self._node_id = node_id
         self._users: dict[int, _User] = {}
+        self._present: set[int] = set()
+        self._absent = Absent()  # of whom nobody claims anything
         self._of_node: dict[str, set[int]] = {}
         self._versions: dict[str, int] = {}
         self._changed: dict[int, None] = {}
@@ -140,6 +142,12 @@ class Claims:
         self._of_node.pop(node_id, None)
         self._versions.pop(node_id, None)
 
+    def forget(self, now: int) -> None:
+        """Forget who is long gone, and of whom nobody says anything."""
+        for user_id in self._absent.take_old(now):
+            del self._users[user_id]
+            self._touched.pop(user_id, None)
+
     def version(self, node_id: str) -> int:
         """Which version of another node's claims is known; 0: none."""
         return self._versions.get(node_id, 0)
@@ -172,11 +180,11 @@ class Claims:
 
     def here(self) -> list[Presence]:
         """Everyone who is present, by user_id."""
-        return [self.get(u) for u in sorted(self._users) if self._users[u].shown is not Status.OFFLINE]
+        return [self.get(user_id) for user_id in sorted(self._present)]
 
     def count(self) -> int:
         """How many are present."""
-        return sum(user.shown is not Status.OFFLINE for user in self._users.values())
+        return len(self._present)
 
     def _latest(self, user_id: int) -> Claim:
         user = self._users.get(user_id)
@@ -215,6 +223,11 @@ class Claims:
             of_node.discard(claim.user_id)
         user.seen_at = max(user.seen_at, claim.seen_at)
         shown = user.latest(claim.user_id).wanted if user.is_here else Status.OFFLINE
+        if user.claims:
+            self._absent.discard(claim.user_id)
+        else:
+            self._absent.add(claim.user_id, user.seen_at)
+        (self._present.discard if shown is Status.OFFLINE else self._present.add)(claim.user_id)
         if shown is not user.shown:
             user.shown = shown
             self._changed[claim.user_id] = None

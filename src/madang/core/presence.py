@@ -10,6 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+FORGET_AFTER = 24 * 3600 * 1_000_000
+"""After how long it is not known any more when somebody was last seen, microseconds."""
+MOST_ABSENT = 100_000
+
 
 class Status(Enum):
     """How present a user is."""
@@ -36,6 +40,32 @@ def latest(one: Presence, other: Presence) -> Presence:
     return replace(one, seen_at=other.seen_at)
 
 
+class Absent:
+    """Who was present and is not any more, the longest gone first; in the end it is forgotten."""
+
+    def __init__(self) -> None:
+        self._seen_at: dict[int, int] = {}
+
+    def add(self, user_id: int, seen_at: int) -> None:
+        """The user is not present; it keeps its place when it was not before."""
+        self._seen_at[user_id] = seen_at
+
+    def discard(self, user_id: int) -> None:
+        """The user is back, or something is still to be known of it."""
+        self._seen_at.pop(user_id, None)
+
+    def take_old(self, now: int) -> list[int]:
+        """Who is to be forgotten: after a day, and what there is beyond MOST_ABSENT. Costs what it returns."""
+        old: list[int] = []
+        for user_id, seen_at in self._seen_at.items():
+            if len(self._seen_at) - len(old) <= MOST_ABSENT and seen_at > now - FORGET_AFTER:
+                break
+            old.append(user_id)
+        for user_id in old:
+            del self._seen_at[user_id]
+        return old
+
+
 @dataclass(slots=True)
 class _Entry:
     wanted: Status = Status.ONLINE
@@ -48,7 +78,7 @@ class _Entry:
 
 
 class PresenceTable:
-    """The presence of everyone that this process has seen; `changes` drains what is new."""
+    """The presence of everyone that this process has seen lately; `changes` drains what is new."""
 
     def __init__(self, lease: int, grace: int) -> None:
         """`lease`: how long a beat is good, `grace`: how long a user stays after its last hold; both microseconds."""
@@ -56,6 +86,8 @@ class PresenceTable:
         self._grace = grace
         self._entries: dict[int, _Entry] = {}
         self._leased: set[int] = set()
+        self._present: set[int] = set()
+        self._absent = Absent()
         self._changed: dict[int, None] = {}
 
     def hold(self, user_id: int, now: int, session_id: int = 0) -> None:
@@ -104,10 +136,13 @@ class PresenceTable:
         self._show(user_id, entry, now)
 
     def expire(self, now: int) -> None:
-        """Let leases run out. Costs what there are of leases, not of users."""
+        """Let leases run out, and forget who is long gone. Costs what there are of leases, not of users."""
         for user_id in [u for u in self._leased if self._entries[u].lease_until <= now]:
             self._leased.discard(user_id)
             self._show(user_id, self._entries[user_id], now)
+        for user_id in self._absent.take_old(now):
+            del self._entries[user_id]
+            self._leased.discard(user_id)
 
     @property
     def has_changes(self) -> bool:
@@ -128,11 +163,11 @@ class PresenceTable:
 
     def here(self) -> list[Presence]:
         """Everyone who is here, by user_id."""
-        return [self.get(u) for u in sorted(self._entries) if self._entries[u].shown is not Status.OFFLINE]
+        return [self.get(user_id) for user_id in sorted(self._present)]
 
     def count(self) -> int:
         """How many are here."""
-        return sum(entry.shown is not Status.OFFLINE for entry in self._entries.values())
+        return len(self._present)
 
     def _extend(self, user_id: int, entry: _Entry, until: int) -> None:
         if until > entry.lease_until:
@@ -142,8 +177,13 @@ class PresenceTable:
     def _show(self, user_id: int, entry: _Entry, now: int) -> None:
         here = entry.holds > 0 or entry.lease_until > now
         status = entry.wanted if here else Status.OFFLINE
-        if not here:
+        if here:
+            self._present.add(user_id)
+            self._absent.discard(user_id)
+        else:
             entry.wanted = Status.ONLINE
+            self._present.discard(user_id)
+            self._absent.add(user_id, entry.seen_at)
         if status is not entry.shown:
             entry.shown = status
             self._changed[user_id] = None

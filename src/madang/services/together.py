@@ -70,6 +70,7 @@ class Together:
     async def share(self, now: int) -> None:
         """Let go of nodes that are gone, look for what was missed of the others, let them find what this one says."""
         self._drop_gone(now)
+        self.claims.forget(now)
         for node_id, version in self._nodes.kept().items():
             if version > self.claims.version(node_id):
                 found = await self._nodes.find(node_id)
