@@ -14,7 +14,7 @@ from support import Live, Parts, actor, eventually, parts
 
 from madang.bus.nats import NatsBus
 from madang.core.errors import MadangError, SessionRevoked
-from madang.core.events import MembershipChanged, NewsLost
+from madang.core.events import MembershipChanged, NewsLost, TextsErased
 from madang.core.models import Scope, ServerRole, Session
 from madang.services.channel import ChannelService
 from madang.services.healing import Healing
@@ -314,6 +314,20 @@ async def test_what_rings_hold_may_be_erased_after_a_loss(pair: Pair) -> None:
         pair.there.bus.deliver(NewsLost())
         await pair.there.healing.look()
         assert pair.there.hub.rings[room].batch(pair.there.hub.rings[room].head - 1) is None
+
+
+async def test_what_is_told_after_it_was_erased_is_not_kept(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One node erases texts that another one stored just before, and is heard first."""
+    monkeypatch.setattr("madang.services.hub.ERASED_AGAIN", 0.0)
+    room = await pair.here.room(MINA, HANA)
+    async with pair.there.subscribed(HANA) as hana:
+        pair.there.bus.deliver(TextsErased(room))
+        await pair.here.say(MINA, room, "secret")
+        await hana.until(lambda: "secret" in hana.reader.texts(room))
+        ring = pair.there.hub.rings[room]
+        assert ring.batch(ring.head - 1) is not None
+        await pair.there.healing.look()
+        assert ring.batch(ring.head - 1) is None
 
 
 async def test_read_marks_and_accounts_are_told_again_after_a_loss(pair: Pair) -> None:

@@ -103,6 +103,7 @@ class Healing:
         """Check what is due. While the store cannot be asked, it stays due."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self._hub.forget_erased()
         lost = self._lost
         try:
             if began >= self._next or (lost and began >= self._not_again_before):

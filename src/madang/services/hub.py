@@ -45,6 +45,9 @@ PAGE_BYTES = 128 * 1024
 HISTORY_REST = 1.5
 """After a page from the store, no other is read for this many times as long as it took: catching up is the work of many
 pages, and must not be felt by those who talk."""
+ERASED_AGAIN = 5.0
+"""When the ring of a channel with erased texts lets go once more, seconds: what another node stored before they were
+erased may be told after that."""
 LONGEST_REST = 0.5
 """Nor for longer than this, seconds: a page that took long has waited for something, more than it has worked."""
 
@@ -272,6 +275,7 @@ class Hub:
         self._unchecked: dict[int, Ring] = {}  # whose head may have moved before the channel was watched
         self._to_check: dict[int, None] = {}
         self._checking: asyncio.Task[None] | None = None
+        self._erased: dict[int, float] = {}
         self._readers: dict[int, dict[Cursor, None]] = {}
         self._by_user: dict[int, dict[Cursor, None]] = {}
         self._turns = Turns(rest)
@@ -388,6 +392,13 @@ class Hub:
         """Let all rings go of what they hold: texts may have been erased that they have copies of."""
         for ring in self.rings.values():
             ring.forget()
+
+    def forget_erased(self) -> None:
+        """Let rings go once more of texts that were erased a while ago. Called now and then."""
+        due = asyncio.get_running_loop().time() - ERASED_AGAIN
+        for channel_id in [c for c, erased_at in self._erased.items() if erased_at <= due]:
+            del self._erased[channel_id]
+            self._forget(channel_id)
 
     def users(self) -> list[int]:
         """Who has a cursor here."""
@@ -507,7 +518,12 @@ class Hub:
             cursor.note_read_mark(event)
 
     def _on_erased(self, event: TextsErased) -> None:
-        ring = self.rings.get(event.channel_id)
+        self._forget(event.channel_id)
+        if self._bus.is_shared:
+            self._erased[event.channel_id] = asyncio.get_running_loop().time()
+
+    def _forget(self, channel_id: int) -> None:
+        ring = self.rings.get(channel_id)
         if ring is not None:
             ring.forget()
 
