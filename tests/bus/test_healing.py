@@ -330,6 +330,32 @@ async def test_what_is_told_after_it_was_erased_is_not_kept(pair: Pair, monkeypa
         assert ring.batch(ring.head - 1) is None
 
 
+async def test_the_check_of_a_new_channel_ends_with_the_node(pair: Pair) -> None:
+    room = await pair.here.room(MINA)
+    async with pair.there.subscribed(HANA):
+        pair.nats.freeze()
+        pair.there.bus.deliver(MembershipChanged(room, HANA, True, 1))
+        (checking,) = [task for task in asyncio.all_tasks() if "Hub._check" in repr(task)]
+        await pair.there.hub.close()
+        assert checking.done()
+        pair.nats.thaw()
+
+
+async def test_whatever_goes_wrong_with_the_check_of_a_new_channel_is_logged(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = await pair.here.room(MINA)
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async with pair.there.subscribed(HANA):
+        with monkeypatch.context() as failing:
+            failing.setattr(pair.here.store, "read", fail)
+            pair.there.bus.deliver(MembershipChanged(room, HANA, True, 1))
+            await eventually(lambda: "new channels could not be checked" in caplog.text, "it is in the log")
+
+
 async def test_read_marks_and_accounts_are_told_again_after_a_loss(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
     (person,) = await pair.here.people(ServerRole.MEMBER)

@@ -204,6 +204,7 @@ class Node:
         self._stack.callback(store.drain)
         await _join(store, settings)
         self._hub.use(store)
+        self._stack.push_async_callback(self._hub.close)
         if traces is not None:
             traces.follow(store, self._hub)
         cost = Cost(settings.password_time, settings.password_memory, settings.password_lanes)

@@ -296,6 +296,13 @@ class Hub:
         bus.subscribe(TextsErased, self._on_erased)
         bus.subscribe(HeadKnown, self._on_head)
 
+    async def close(self) -> None:
+        """End the check of new channels, if one is under way."""
+        checking = self._checking
+        if checking is not None:
+            checking.cancel()
+            await asyncio.wait([checking])
+
     def use(self, store: Store) -> None:
         """Read from this store whatever the rings do not hold."""
         self._store = store
@@ -469,6 +476,8 @@ class Hub:
                 await self.check_fresh(asked)
         except MadangError as error:
             _log.warning("new channels could not be checked yet: %s", error)
+        except Exception:  # nobody waits for this task
+            _log.exception("new channels could not be checked")
         finally:
             self._checking = None
 
