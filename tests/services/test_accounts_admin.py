@@ -221,7 +221,12 @@ async def test_a_banned_persons_bots_are_out_as_long_as_it_is(own: Parts) -> Non
         await own.agent.authenticate(token)
     with refused(NotPermitted):
         await own.front.bots.create_token(acts(mina), bot.user_id, Scope.READ, "", None)
+    now = own.clock.now
+    out = (session.session_id, bot.user_id)
+    assert out in await own.store.read(stored.revoked_since, now - 60_000_000, now), "for nodes that were not told"
+    assert out not in await own.store.read(stored.revoked_since, now + 60_000_000, now), "long ago"
     await own.front.admin.unban(acts(hana), mina.user.user_id)
+    assert out not in await own.store.read(stored.revoked_since, now - 60_000_000, now)
     assert (await own.agent.authenticate(token)).session_id == session.session_id
 
 
