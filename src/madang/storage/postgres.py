@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from madang.core.errors import StorageUnavailable
+from madang.storage.database import Failures
 from madang.storage.errors import is_of_a_value, not_storable
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ _UNKNOWN = (
     "it is not known whether this was stored: the connection to the database broke during the commit; "
     "send it again, with the same request_id"
 )
-_DATABASE_ERRORS = (
+_DATABASE_ERRORS: Failures = (
     DBAPIError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -122,6 +123,7 @@ class PostgresDatabase:
     """See `madang.storage.database.Database`. Connects when there is something to do, and again when it has to."""
 
     shared = True
+    failures: Failures = _DATABASE_ERRORS
 
     def __init__(self, url: str, connections: int, patient: bool = False) -> None:
         """`url`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. `connections`: how many at most; one of them writes.
