@@ -125,6 +125,7 @@ def _bans(connection: Connection, actor: Actor, channel_id: int, now: int, after
 
 
 def _mute(transaction: Transaction, actor: Actor, channel_id: int, user_id: int, seconds: int) -> Member:
+    transaction.lock_channels([channel_id])  # another node may be about to store what was written before
     place = access.require(transaction.connection, actor, channel_id, Action.MUTE)
     member = _require_member(transaction.connection, channel_id, user_id)
     _require_over(transaction.connection, place, user_id, member)
