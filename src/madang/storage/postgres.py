@@ -208,7 +208,10 @@ class PostgresDatabase:
                 committing = True
                 answer = await link.raw.execute("COMMIT")
             except BaseException as error:
-                if not await link.roll_back():
+                if isinstance(error, self.failures) and _is_lost(error):
+                    self._writer = None
+                    await link.drop()
+                elif not await link.roll_back():
                     self._writer = None
                 elif _state(error) == _READ_ONLY:  # there may be another server by now that is not
                     self._writer = None
@@ -320,13 +323,24 @@ def _engine(url: str, answer_within: float | None) -> AsyncEngine:
             url, timeout=CONNECT_WITHIN, command_timeout=answer_within, server_settings=SERVER_SETTINGS
         )
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": _CACHED_STATEMENTS},
         poolclass=sa.NullPool,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,  # they are people's words, and errors are logged
     )
+
+    @sa.event.listens_for(engine.sync_engine, "handle_error")
+    def give_up(context: sa.engine.ExceptionContext) -> None:
+        """A connection that gave no answer in time is not asked again, as a savepoint that is undone would: the next
+        answer would be waited for as long.
+        """
+        if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+            raw: Any = context.connection.connection.driver_connection
+            raw.terminate()
+
+    return engine
 
 
 def _source(error: BaseException) -> BaseException:
