@@ -319,5 +319,6 @@ def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
         return
     if isinstance(outcome, Exception):
         future.set_exception(outcome)
+        future.exception()  # who asked may have gone without a word, with the stream it came by
     else:
         future.set_result(outcome)
