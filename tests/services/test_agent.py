@@ -22,6 +22,7 @@ from madang.services import sessions
 from madang.services.sessions import SESSION_LIFE
 from madang.storage import accounts
 from madang.storage import sessions as stored
+from madang.storage.transaction import Transaction
 
 from .conftest import SlowStore
 
@@ -156,6 +157,32 @@ async def test_the_use_of_a_session_is_remembered_over_a_restart(where: Where) -
     async with parts(where) as own:
         own.clock.now = later
         await own.agent.authenticate(mina.token)
+
+
+async def test_use_is_noted_every_ten_minutes_and_not_all_at_once(own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[list[int]] = []
+    touch = stored.touch
+
+    def noting(transaction: Transaction, used: dict[int, tuple[int, int, str | None]]) -> None:
+        noted.append(sorted(used))
+        touch(transaction, used)
+
+    monkeypatch.setattr(stored, "touch", noting)
+    monkeypatch.setattr(sessions, "MAX_NOTED", 2)
+    crowd = [await own.agent.sign_in_guest("", "") for _ in range(5)]
+    own.clock.pass_seconds(9 * 60)
+    assert all(own.agent.known(one.token) for one in crowd)
+    await own.agent.save_use()
+    assert noted == [], "it was noted less than ten minutes ago"
+    own.clock.pass_seconds(60)
+    await own.agent.save_use()
+    assert sorted(len(part) for part in noted) == [1, 2, 2]
+    assert sorted(session_id for part in noted for session_id in part) == sorted(
+        one.session.session_id for one in crowd
+    )
+    assert own.agent.known(crowd[0].token, "10.9.9.9")
+    await own.agent.save_use()
+    assert noted[3:] == [[crowd[0].session.session_id]], "another address is noted at once"
 
 
 async def test_a_handle_that_is_taken_is_not_given(own: Parts) -> None:

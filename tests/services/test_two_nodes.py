@@ -7,7 +7,9 @@ import random
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
+import asyncpg
 import pytest
+from parts.postgres import fetch
 from support import PATIENCE, Parts, draft, parts, sequences, subscribed
 
 from madang.core.errors import CodeInvalid, HandleTaken, LastOwner, LimitReached, MadangError, NotAMember
@@ -122,6 +124,27 @@ async def test_after_it_left_nothing_of_it_comes(nodes: Nodes) -> None:
         assert set(refused) <= {NotAMember}
         assert len(refused) + len([one for one in history if one.content is Content.TEXT]) == 40
     assert sequences(await nodes[1].store.append([draft(room, mina.user_id)])) == ["NOT_A_MEMBER"]
+
+
+async def test_a_mute_waits_for_what_another_node_is_storing(nodes: Nodes, database: str) -> None:
+    """Whoever has the channel has seen the old seat: its messages are stored before the mute is acknowledged."""
+    hana, mina = await nodes[0].people(ServerRole.MEMBER, ServerRole.MEMBER)
+    room = await nodes[0].room(hana.user_id, mina.user_id)
+    other = await asyncpg.connect(database)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT FROM channels WHERE channel_id = $1 FOR UPDATE", room)
+            pid = other.get_server_pid()
+            muting = asyncio.create_task(nodes[0].moderation.mute(hana, room, mina.user_id, 60))
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE $1::int = ANY(pg_blocking_pids(pid))"
+            async with asyncio.timeout(PATIENCE):
+                while await fetch(database, waiting, pid) != [(1,)]:
+                    assert not muting.done()
+        async with asyncio.timeout(PATIENCE):
+            await muting
+    finally:
+        await other.close()
+    assert sequences(await nodes[1].store.append([draft(room, mina.user_id)])) == ["MUTED"]
 
 
 async def test_slow_mode_counts_over_nodes(nodes: Nodes) -> None:

@@ -15,7 +15,7 @@ from parts.postgres import execute, fetch
 from sqlalchemy.util import await_only
 from support import PATIENCE, draft, opened, refused, sequences
 
-from madang.core.errors import StorageUnavailable, TextNotAllowed
+from madang.core.errors import StorageUnavailable, TextNotAllowed, UserNotFound
 from madang.core.events import Event
 from madang.core.models import LOBBY_ID, Changes, Content, Draft, Message, ServerRole, UserKind
 from madang.services import posting
@@ -345,6 +345,62 @@ async def test_a_value_that_cannot_be_stored_is_its_own_operations_fault(nodes: 
         await nodes[0].write(add, "na\x00ri")
     with refused(TextNotAllowed):
         await nodes[0].read(accounts.user_by_handle, "na\x00ri")
+
+
+SLEEP = "SELECT pg_sleep(60)"
+
+
+@pytest.fixture
+def recovered() -> list[int]:
+    """Holds something for each time that a store could be written again."""
+    return []
+
+
+@pytest.fixture
+async def hasty(database: str, monkeypatch: pytest.MonkeyPatch, recovered: list[int]) -> AsyncIterator[Store]:
+    """A node that waits for no answer longer than half a second."""
+    monkeypatch.setattr("madang.storage.postgres.ANSWER_WITHIN", 0.5)
+    async with opened(database, recovered=lambda: recovered.append(1)) as store:
+        yield store
+
+
+async def test_an_operation_that_got_no_answer_in_time_is_run_again(hasty: Store) -> None:
+    """SQLAlchemy does not wrap the driver's timeout: it is the database's failure all the same."""
+    tries: list[int] = []
+
+    def sleep_once(transaction: Transaction) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            transaction.connection.exec_driver_sql(SLEEP)
+        return "done"
+
+    assert await hasty.write(sleep_once) == "done"
+    assert len(tries) == 2
+    assert hasty.writer.failures == 0
+
+
+async def test_a_database_that_does_not_answer_fails_whoever_waits(hasty: Store, recovered: list[int]) -> None:
+    """The operation, and the drafts behind it. An operation that is refused meanwhile says nothing of the store."""
+
+    asleep = asyncio.Event()
+
+    def sleep(transaction: Transaction) -> None:
+        asleep.set()
+        transaction.connection.exec_driver_sql(SLEEP)
+
+    def refuse(transaction: Transaction) -> None:
+        raise UserNotFound(user=7)
+
+    sleeping = asyncio.create_task(hasty.write(sleep))
+    await asleep.wait()
+    failed = await results(sleeping, hasty.append([draft()]))
+    assert [type(one) for one in failed] == [StorageUnavailable, StorageUnavailable]
+    assert hasty.writer.failures == 1
+    with refused(UserNotFound):
+        await hasty.write(refuse)
+    assert not recovered
+    assert sequences(await hasty.append([draft()])) == [1]
+    assert recovered == [1]
 
 
 async def test_a_deadlock_is_run_again(nodes: list[Store], database: str) -> None:

@@ -26,6 +26,12 @@ from madang.storage.transaction import Transaction
 SESSION_LIFE = 30 * 24 * 3600 * 1_000_000
 """How long a session lives without being used, microseconds."""
 
+USE_TO = 10 * 60 * 1_000_000
+"""How exactly the last use of a session is kept, microseconds: one that was noted less long ago is not noted again."""
+
+MAX_NOTED = 500
+"""How many uses are noted in one operation: with many nodes these take turns in the whole cluster."""
+
 MAX_CACHED = 100_000
 
 
@@ -142,27 +148,46 @@ class Sessions:
     async def save_use(self, streaming: Iterable[int] = ()) -> None:
         """Write down which sessions were used since the last time: their 30 days begin anew. Called now and then.
 
-        A bot's token lives as long as it was made for. `streaming`: the ids of sessions that have a stream open, which
-        is use as well.
+        One whose use was written down in the last ten minutes waits until they are over, unless it came from another
+        address. A bot's token lives as long as it was made for. `streaming`: the ids of sessions that have a stream
+        open, which is use as well.
         """
         used, self._used = self._used, {}
         for session_id in streaming:
             used.setdefault(session_id, "")
+        due: dict[int, str] = {}
+        for session_id in used.keys() & self._digests.keys():
+            address = used[session_id]
+            session = self._cache[self._digests[session_id]]
+            if self._clock() - session.used_at >= USE_TO or address not in ("", session.address):
+                due[session_id] = address
+            else:
+                self._used.setdefault(session_id, address)  # later
+        waiting = list(due)
+        while waiting:
+            part, waiting = waiting[:MAX_NOTED], waiting[MAX_NOTED:]
+            try:
+                await self._note(part, due)
+            except MadangError:
+                rest = {session_id: due[session_id] for session_id in (*part, *waiting)}
+                self._used = rest | self._used  # again at the next time
+                raise
+
+    async def _note(self, session_ids: list[int], addresses: dict[int, str]) -> None:
         now = self._clock()
         rows: dict[int, tuple[int, int, str | None]] = {}
-        for session_id in used.keys() & self._digests.keys():
-            digest = self._digests[session_id]
-            session = self._cache[digest]
+        noted: list[Session] = []
+        for session in self.some(session_ids):  # others have ended meanwhile
             until = now + SESSION_LIFE if session.scopes is None else session.expires_at
-            address = used[session_id] or session.address
-            self._cache[digest] = replace(session, used_at=now, expires_at=until, address=address)
-            rows[session_id] = (now, until, used[session_id] or None)
-        try:
-            if rows:
-                await self._store.write(sessions.touch, rows)
-        except MadangError:
-            self._used = used | self._used  # again at the next time
-            raise
+            address = addresses[session.session_id]
+            rows[session.session_id] = (now, until, address or None)
+            noted.append(replace(session, used_at=now, expires_at=until, address=address or session.address))
+        if rows:
+            await self._store.write(sessions.touch, rows)
+        for session in noted:
+            digest = self._digests.get(session.session_id)
+            if digest is not None:  # its role may have changed meanwhile
+                self._cache[digest] = replace(session, role=self._cache[digest].role)
 
     async def _read(self, digest: bytes) -> Session:
         """What the store says. It is asked again when something changed meanwhile: its answer may be from before."""

@@ -26,12 +26,18 @@ Connection = sa.Connection
 
 T = TypeVar("T")
 
+Failures = tuple[type[Exception], ...]
+
 
 class Database(Protocol):
     """Runs functions in transactions."""
 
     shared: bool
     """Whether others may write into the same database: then a transaction has to lock what it decides over."""
+    failures: Failures
+    """What is raised inside of an operation where the database failed, and not the operation. SQLAlchemy does not wrap
+    everything that a driver raises: a timeout arrives as it is.
+    """
 
     async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """Run in a transaction that is on disk when this returns. One at a time; maybe more than once, when an earlier
@@ -52,6 +58,7 @@ class SqliteDatabase:
     """One data file: WAL, `synchronous=FULL`, one writer, a pool of readers."""
 
     shared = False
+    failures: Failures = (DBAPIError,)
 
     def __init__(self, path: Path, readers: int = 3) -> None:
         self._writer = _Threads(

@@ -6,9 +6,13 @@ Two kinds of locks, and both end with the transaction, however it ends:
 - the operations' lock, one for the whole database, by whoever changes anything but messages: what holds where there is
   one writer (the last owner stays, an invite is used once) then holds over any number of nodes.
 
-Messages lock their channels in the order of the ids, so they never wait for each other in a circle. An operation learns
-only as it goes which channels it writes into. Where it wants one out of that order, it does not wait for it: when
-somebody else has it, the transaction is given up, and run again with all of its channels locked first, in order.
+Messages lock their channels in the order of the ids, so over channels they never wait for each other in a circle. An
+operation learns only as it goes which channels it writes into. Where it wants one out of that order, it does not wait
+for it: when somebody else has it, the transaction is given up, and run again with all of its channels locked first.
+
+Rows that are locked because they are written are in no such order. Those of `members` can make a circle with a channel:
+an operation that has noted what somebody read and then wants the channel, and a message that has the channel and notes
+when somebody wrote. PostgreSQL sees the circle and ends one of the two, which is run again.
 """
 
 from __future__ import annotations

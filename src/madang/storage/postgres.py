@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from madang.core.errors import StorageUnavailable
+from madang.storage.database import Failures
 from madang.storage.errors import is_of_a_value, not_storable
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ _UNKNOWN = (
     "it is not known whether this was stored: the connection to the database broke during the commit; "
     "send it again, with the same request_id"
 )
-_DATABASE_ERRORS = (
+_DATABASE_ERRORS: Failures = (
     DBAPIError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -122,6 +123,7 @@ class PostgresDatabase:
     """See `madang.storage.database.Database`. Connects when there is something to do, and again when it has to."""
 
     shared = True
+    failures: Failures = _DATABASE_ERRORS
 
     def __init__(self, url: str, connections: int, patient: bool = False) -> None:
         """`url`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. `connections`: how many at most; one of them writes.
@@ -206,7 +208,10 @@ class PostgresDatabase:
                 committing = True
                 answer = await link.raw.execute("COMMIT")
             except BaseException as error:
-                if not await link.roll_back():
+                if isinstance(error, self.failures) and _is_lost(error):
+                    self._writer = None
+                    await link.drop()
+                elif not await link.roll_back():
                     self._writer = None
                 elif _state(error) == _READ_ONLY:  # there may be another server by now that is not
                     self._writer = None
@@ -318,13 +323,24 @@ def _engine(url: str, answer_within: float | None) -> AsyncEngine:
             url, timeout=CONNECT_WITHIN, command_timeout=answer_within, server_settings=SERVER_SETTINGS
         )
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": _CACHED_STATEMENTS},
         poolclass=sa.NullPool,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,  # they are people's words, and errors are logged
     )
+
+    @sa.event.listens_for(engine.sync_engine, "handle_error")
+    def give_up(context: sa.engine.ExceptionContext) -> None:
+        """A connection that gave no answer in time is not asked again, as a savepoint that is undone would: the next
+        answer would be waited for as long.
+        """
+        if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+            raw: Any = context.connection.connection.driver_connection
+            raw.terminate()
+
+    return engine
 
 
 def _source(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ from madang.core.counting import SIZES, Histogram
 from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining, StorageUnavailable
 from madang.core.events import Event
 from madang.core.models import Changes, Draft, Message
-from madang.storage.database import Database
+from madang.storage.database import Database, Failures
 from madang.storage.errors import NotUnique, is_of_a_value, not_storable
 from madang.storage.locks import Locks, OutOfOrder, opening
 from madang.storage.transaction import Transaction
@@ -181,6 +181,9 @@ class Writer:
         began = time.perf_counter()
         try:
             events, outcomes = await self._write(group)
+        except _FailedError as error:  # nothing was stored, and nothing is known of the store
+            _settle(group[0].future, error.error)
+            return
         except Exception as error:
             self._fail(group, error)
             return
@@ -199,6 +202,7 @@ class Writer:
             self._recovered()
 
     async def _write(self, group: list[_Waiting]) -> tuple[list[Event], list[Any]]:
+        """The events, and what became of each. Raises _FailedError where the group is one operation, and it failed."""
         if not self._database.shared:
             try:
                 return await self._database.write(partial(self._store, group, False, None))
@@ -211,8 +215,6 @@ class Writer:
             try:
                 store = partial(self._store, group, careful, first)
                 return await self._database.write(store, opening(operations, first))
-            except _FailedError as error:
-                return [], [error.error]
             except NotUnique:  # careful already: another node has stored the same key since
                 careful = True
             except OutOfOrder as error:
@@ -243,7 +245,7 @@ class Writer:
         if locked is not None:
             transaction.locks = Locks(connection, locked)
             if len(group) == 1 and group[0].operation is not None:
-                return _alone(transaction, group[0].operation)
+                return _alone(transaction, group[0].operation, self._database.failures)
         outcomes: list[Any] = []
         drafts: list[Draft] = []
         sizes: list[int] = []
@@ -263,15 +265,15 @@ class Writer:
                 sizes.append(len(waiting.drafts))
             else:
                 flush()
-                outcomes.append(_isolated(transaction, waiting.operation))
+                outcomes.append(_isolated(transaction, waiting.operation, self._database.failures))
         flush()
         return transaction.events, outcomes
 
 
-def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
+def _isolated(transaction: Transaction, operation: Operation[Any], failures: Failures) -> Any:
     """The operation's result, or what it raised: then nothing of it stays in the transaction.
 
-    A database that fails, fails everyone: the transaction cannot be trusted any more.
+    A database that fails, fails everyone: the transaction cannot be trusted any more. `failures`: see Database.
     """
     before = len(transaction.events)
     held = transaction.locks.held if transaction.locks is not None else frozenset()
@@ -279,18 +281,18 @@ def _isolated(transaction: Transaction, operation: Operation[Any]) -> Any:
         with transaction.connection.begin_nested():
             return operation(transaction)
     except Exception as error:
-        failure = _of_its_own(error)
+        failure = _of_its_own(error, failures)
         del transaction.events[before:]
         if transaction.locks is not None:
             transaction.locks.held = held
         return failure
 
 
-def _of_its_own(error: Exception) -> Exception:
+def _of_its_own(error: Exception, failures: Failures) -> Exception:
     """What an operation is told that raised this. Raises it where that is not the operation's matter alone."""
     if isinstance(error, DBAPIError) and is_of_a_value(error):
         return not_storable(error)
-    if isinstance(error, (DBAPIError, OutOfOrder)):
+    if isinstance(error, (*failures, OutOfOrder)):
         raise error
     return error
 
@@ -303,12 +305,12 @@ class _FailedError(Exception):
         self.error = error
 
 
-def _alone(transaction: Transaction, operation: Operation[Any]) -> tuple[list[Event], list[Any]]:
+def _alone(transaction: Transaction, operation: Operation[Any], failures: Failures) -> tuple[list[Event], list[Any]]:
     """The same for the only operation of a transaction, which needs no savepoint. Raises _FailedError."""
     try:
         outcome = operation(transaction)
     except Exception as error:
-        raise _FailedError(_of_its_own(error)) from error
+        raise _FailedError(_of_its_own(error, failures)) from error
     return transaction.events, [outcome]
 
 
@@ -317,5 +319,6 @@ def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
         return
     if isinstance(outcome, Exception):
         future.set_exception(outcome)
+        future.exception()  # who asked may have gone without a word, with the stream it came by
     else:
         future.set_result(outcome)
