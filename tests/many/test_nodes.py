@@ -11,6 +11,9 @@ import pytest
 from faults.process import eventually
 
 import madang
+from madang.client.backoff import Backoff
+from madang.client.line import next_try
+from madang.core.errors import StorageUnavailable
 from madang.node.main import EXIT_NOW
 
 from .conftest import Cluster
@@ -100,6 +103,17 @@ async def test_a_node_hangs(cluster: Cluster) -> None:
             assert (await mina.user("joon")).handle == "joon"
         finally:
             nodes[there].resume()
+
+
+async def test_a_store_that_is_away_is_away_for_all_nodes(cluster: Cluster) -> None:
+    """One look elsewhere for a row of failures: each move more would close what the live stream runs over."""
+    one, _ = await cluster.start(2)
+    async with madang.connect(one.target) as client:
+        transport, backoff = client._transport, Backoff()
+        began = transport.visit
+        for _ in range(3):
+            await next_try(transport, transport.visit, StorageUnavailable(problem="it is away"), backoff)
+        assert transport.visit == began + 1
 
 
 async def test_a_second_signal_during_a_hand_over(cluster: Cluster) -> None:

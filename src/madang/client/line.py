@@ -81,7 +81,10 @@ async def next_try(transport: Transport, visit: int, error: MadangError, backoff
     """
     first = backoff.is_fresh
     delay = backoff.next(error.retry_after)
-    if not (transport.are_several and isinstance(error, ServerUnreachable | ServerDraining | StorageUnavailable)):
+    # All nodes share the database, so that a store which is away is hardly better elsewhere: one look, and no more, for
+    # each move takes the connection from under the streams that are well.
+    leaves = isinstance(error, ServerUnreachable | ServerDraining) or (first and isinstance(error, StorageUnavailable))
+    if not (transport.are_several and leaves):
         return delay
     await asyncio.sleep(random.uniform(0, SPREAD))  # all who were there may come now
     if not await transport.elsewhere(visit):
