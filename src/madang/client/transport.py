@@ -89,6 +89,7 @@ class Transport:
         self._nodes = Nodes(given, bare=secure is None)
         self._wires = Wires(secure)
         self._closed = False
+        self._is_cluster = False  # nodes of a cluster always name an address, be it the balancer's alone
         self._moving = asyncio.Lock()
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._use(self._nodes.first(), Endpoints())
@@ -97,8 +98,8 @@ class Transport:
 
     @property
     def are_several(self) -> bool:
-        """Whether there is another node to go to."""
-        return self._nodes.are_several
+        """Whether there is another node to go to: at an address of its own, or behind the one that all nodes share."""
+        return self._nodes.are_several or self._is_cluster
 
     async def get_server(self) -> ServerInfo:
         """Ask the Agent what the server is, and where its services are; they are called there from now on."""
@@ -129,10 +130,14 @@ class Transport:
             for target in [self.target, *others] if apart else others:
                 if await self._try(target, [*apart, self.target]):
                     return True
-            return False
+            # Behind a balancer all nodes have one address: a new connection may lead to another of them.
+            return self._is_cluster and await self._try(self.target, [*apart, self.target], renew=True)
 
-    async def _try(self, target: str, avoid: Iterable[str]) -> bool:
-        """Move to a node, if it answers and belongs to the same server; whether it is another place than this one."""
+    async def _try(self, target: str, avoid: Iterable[str], *, renew: bool = False) -> bool:
+        """Move to a node, if it answers, belongs to the same server and is not about to go; says whether it did.
+
+        `renew`: a new connection to this same place will do. Otherwise it has to be another place.
+        """
         self._check_open()
         request = GetServerRequest(avoid=[each for each in avoid if each != target][:MAX_AVOID])
         wire = self._wires.anew((target, True))
@@ -140,7 +145,7 @@ class Transport:
         try:
             answer = await agent_service_pb2_grpc.AgentServiceStub(wire).GetServer(request, timeout=ASK_TIMEOUT)
             same_server = self.server.store_id in ("", answer.store_id)
-            same_place = target == self.target and answer.endpoints == self._at
+            same_place = not renew and target == self.target and answer.endpoints == self._at
             is_good = same_server and not same_place and not answer.draining and not self._closed
             self._nodes.reached(target)
         except grpc.aio.AioRpcError:
@@ -153,17 +158,18 @@ class Transport:
             return False
         self._wires.put((target, True), wire)
         self.visit += 1
-        await self._take(target, answer)
+        await self._take(target, answer, renewed=True)
         return True
 
-    async def _take(self, target: str, answer: GetServerResponse) -> None:
-        """A node has answered: its services are called from now on."""
+    async def _take(self, target: str, answer: GetServerResponse, *, renewed: bool = False) -> None:
+        """A node has answered: its services are called from now on. `renewed`: over another connection than before."""
         self._check_open()
         registration = _REGISTRATIONS.get(answer.registration, Registration.INVITE)
         nodes = tuple(answer.nodes)
         self.server = ServerInfo(answer.version, answer.store_id, target, registration, answer.guests, nodes)
         self._nodes.told(nodes)
-        if (target, answer.endpoints, self.are_several) != (self.target, self._at, self._hasty):
+        self._is_cluster = bool(nodes) or (answer.draining and self._is_cluster)
+        if renewed or (target, answer.endpoints, self.are_several) != (self.target, self._at, self._hasty):
             await self._wires.use(self._use(target, answer.endpoints))
 
     def authorize(self, token: str) -> None:
