@@ -347,7 +347,7 @@ async def test_a_value_that_cannot_be_stored_is_its_own_operations_fault(nodes: 
         await nodes[0].read(accounts.user_by_handle, "na\x00ri")
 
 
-SLEEP = "SELECT pg_sleep(60)"
+SLEEP = "SELECT pg_sleep(1)"  # longer than is waited; it keeps its locks until it ends
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ async def move(source: Path, target: str, tell: Tell, now: int) -> Moved:
 
     Raises MoveError.
     """
-    database = PostgresDatabase(target, 1)
+    database = PostgresDatabase(target, 1, patient=True)  # it makes the tables, however long that takes
     place = database.place
     try:
         with _opened(source) as data:

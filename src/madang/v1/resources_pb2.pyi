@@ -272,7 +272,7 @@ class Session(_message.Message):
 
     @_builtins.property
     def use_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last used, to the minute."""
+        """When it was last used, to about ten minutes."""
 
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[Global___TokenScope.ValueType]:
