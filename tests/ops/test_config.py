@@ -353,3 +353,12 @@ def test_lists() -> None:
     for wrong in wrongs:
         with pytest.raises(SettingError, match="a list of addresses is needed"):
             kind.from_toml(wrong)
+
+
+def test_what_does_not_count_is_said() -> None:
+    lines = show.as_text(load({"database": "postgresql://db/madang"}, {})).splitlines()
+    [data] = [line for line in lines if line.startswith("data ")]
+    assert "(no data there: `database` is set)" in data
+    [name] = [line for line in lines if line.startswith("name ")]
+    assert "= (the host and the port) " in name
+    assert "no data there" not in show.as_text(load({}, {}))

@@ -170,6 +170,14 @@ def test_a_hole(data: Path, examined: Run) -> None:
     assert ill(examined("--data", data)[1]) == {"database": "FAIL"}
 
 
+def test_data_that_has_moved(data: Path, examined: Run) -> None:
+    with closing(sqlite3.connect(data / "madang.db")) as connection, connection:
+        connection.execute("INSERT INTO store_info (key, value) VALUES ('moved_to', 'db.example.org/madang')")
+    _, findings = examined("--data", data)
+    assert ill(findings) == {"database": "FAIL"}
+    assert "has moved to db.example.org/madang" in findings["database"]["text"]
+
+
 def test_another_program_s_database(data: Path, examined: Run) -> None:
     (data / "madang.db").write_bytes(b"notes" * 1000)
     assert ill(examined("--data", data)[1]) == {"database": "FAIL"}

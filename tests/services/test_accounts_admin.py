@@ -105,7 +105,7 @@ async def test_owners_alone_make_owners_and_administrators(own: Parts) -> None:
         with refused(InvalidField, field="role"):
             await admin.create_invite(acts(hana), role, 1, 0, "")
     guest = await own.agent.sign_in_guest("guest", "")
-    with refused(InvalidField, field="user_id"):
+    with refused(InvalidField, field="user_id", rule="guest is not a person with an account"):
         await admin.set_role(acts(hana), guest.user.user_id, ADMIN)
     with refused(UserNotFound):
         await admin.set_role(acts(hana), 999, ADMIN)

@@ -314,7 +314,9 @@ def test_a_name_that_is_taken(server: ServerProcess, tmp_path: Path, channel: st
     name = channel
     first, second = (Person(name, tmp_path / place, server.target) for place in ("one", "two"))
     assert first.run("send", "lobby", "hello").err == ""
-    assert second.run("send", "lobby", "hello").err == f"madang: {name} is taken; you are {name}-2\n"
+    told = second.run("send", "lobby", "hello").err
+    assert told.startswith(f"madang: {name} is taken; you are a new guest, {name}-2 (if {name} is you: madang signin ")
+    assert told.endswith(f" --handle {name})\n")
     assert second.run("send", "lobby", "hello").err == "", "it is told once"
     third = Person(name, tmp_path / "three", server.target).run("console", stdin="/quit\n")
     assert f"{name} is taken; you are {name}-3." in third.lines

@@ -119,7 +119,9 @@ def test_bans(person: Maker, names: tuple[str, str], channel: str) -> None:
     [listed] = [line for line in out if line.startswith(f"  {joon_name}")]
     assert listed.endswith("spam and more spam")
     refused = joon.run("console", stdin=f"/join {channel}\n").out
-    told = next(line for line in said(refused) if line.startswith("! you are banned from"))
+    told = next(line for line in said(refused) if line.startswith(f"! you are banned from #{channel} "))
+    uninvited = joon.run("console", stdin=f"/invite {mina_name} {channel}\n").out
+    assert f"! you are not in #{channel}" in said(uninvited)
     assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d: spam and more spam$", told)
     out = said(mina.run("console", stdin=f"/join {channel}\n/unban {joon_name}\n/bans\n").out)
     assert f"{joon_name} may come to #{channel} again." in out

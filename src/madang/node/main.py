@@ -112,6 +112,8 @@ def _greeting(node: Node, invite: str | None) -> str:
     if invite is not None:
         lines.append(f"        become the owner:  {_command()} register{server} --invite {invite}")
         lines.append("        (good once, for a day; each start makes a new one until there is an owner)")
+        if settings.is_clustered:
+            lines.append("        (it replaces the codes that other nodes printed)")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
 

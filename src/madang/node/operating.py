@@ -67,7 +67,7 @@ def add_parsers(commands: Commands) -> None:
     move.add_argument(
         "source",
         metavar="SOURCE",
-        help="sqlite:///PATH of the data directory or of the data file; its server is stopped",
+        help="sqlite:///PATH, the data file or its directory (sqlite:////PATH from the root); its server is stopped",
     )
     move.add_argument(
         "target",

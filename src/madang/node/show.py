@@ -30,7 +30,10 @@ rest.
 
 def as_text(config: Config) -> str:
     """What is in force, a line for each setting: its name, its value, and where it comes from."""
-    rows = [(name, _shown(BY_NAME[name], given.value), given.source) for name, given in config.values.items()]
+    shown = {name: _shown(BY_NAME[name], given.value) for name, given in config.values.items()}
+    if config.values["database"].value is not None:
+        shown["data"] += " (no data there: `database` is set)"
+    rows = [(name, shown[name], given.source) for name, given in config.values.items()]
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"# settings file: {config.file or 'none'}"]
     lines += [f"{name:<{wide[0]}} = {value:<{wide[1]}}  # {source}" for name, value, source in rows]
@@ -65,7 +68,7 @@ def _wanted(setting: Setting) -> str:
 
 
 def _shown(setting: Setting, value: object) -> str:
-    return f"({setting.when_unset})" if value is None else setting.show(value)
+    return f"({setting.when_unset})" if value is None or (value == "" and setting.when_unset) else setting.show(value)
 
 
 def _plain(setting: Setting, value: object) -> bool | float | str | None:

@@ -20,7 +20,7 @@ from madang.ops.certificates import CertificateError
 from madang.ops.listening import Answer, ask
 from madang.ops.reading import reading
 from madang.ops.verify import verify
-from madang.storage import migrate
+from madang.storage import marks, migrate
 from madang.storage.errors import StoreError
 from madang.storage.store import FILE_NAME
 
@@ -209,12 +209,17 @@ def _database(patient: Patient) -> Iterator[Finding]:
             yield ok("database", f"{path} is not there yet; the server makes it")
             return
         contents = verify(path, quick=True)
+        with reading(path) as connection:
+            told = dict(connection.execute("SELECT key, value FROM store_info"))
     except (StoreError, sqlite3.Error) as error:
         yield fail("database", str(error), damaged)
         return
     for problem in contents.problems:
         yield fail("database", problem, damaged)
-    if not contents.problems:
+    if marks.MOVED in told:
+        advice = "start the server with --database; docs/operations.md says how to go back"
+        yield fail("database", f"the data of {path} has moved to {told[marks.MOVED]}: no server starts on it", advice)
+    elif not contents.problems:
         held = f"{contents.messages} messages in {contents.channels} channels of {contents.users} users"
         yield ok("database", f"whole: {held}; schema {revision}")
 

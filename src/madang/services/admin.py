@@ -211,5 +211,5 @@ def _unban(transaction: Transaction, actor: Actor, user_id: int) -> None:
 def _person(transaction: Transaction, user_id: int) -> User:
     user = there(transaction, user_id)
     if user.kind is not UserKind.PERSON:
-        raise InvalidField(field="user_id", rule="is not a person with an account")
+        raise InvalidField(field="user_id", rule=f"{user.handle} is not a person with an account")
     return user

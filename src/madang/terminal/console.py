@@ -155,12 +155,19 @@ class Console:
             self._desk.astray = f"{command.usage.split()[0]} did not work"  # until it has got there
         if not (command.offline or self._client.online):
             return await self._desk.say(lines.problem("This needs the connection; it works again when that is back."))
-        name = self._view.current.name
+        current = self._view.current
         try:
             async with asyncio.timeout(self._timeout):
                 await command.handler(self._desk, argument)
         except (MadangError, CommandError, TimeoutError) as error:
+            name = self._place(error, current)
             await self._desk.say(lines.problem(explain(error, channel=name, to_join=f"/join {name} joins it")))
+
+    def _place(self, error: BaseException, current: Channel) -> str:
+        """The name of the channel that the error is about, where the user is in it; else of the one it was in."""
+        channel_id = error.facts.get("channel_id") if isinstance(error, MadangError) else None
+        room = self._view.rooms.get(channel_id) if isinstance(channel_id, int) else None
+        return room.channel.name if room is not None else current.name
 
     def _echo(self, line: str) -> list[Line]:
         """The typed line, where it was erased from the screen when it was taken."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from madang.core.errors import ChannelNotFound
+from madang.core.errors import ChannelNotFound, MadangError
 from madang.core.models import LOBBY_ID, Channel, ChannelKind
 from madang.core.presence import Status
 from madang.terminal import lines, moderation, selves
 from madang.terminal.commands import Command, help_rows
 from madang.terminal.desk import Desk
-from madang.terminal.exits import CommandError, Exit
+from madang.terminal.exits import CommandError, Exit, code_of, explain
 from madang.terminal.listing import channel_lines
 from madang.terminal.people import show_present, show_users
 from madang.terminal.titles import shown
@@ -55,6 +55,8 @@ async def join_channel(desk: Desk, argument: str) -> None:
         return await _go_in_new(desk, lambda: desk.client.join(argument))
     except ChannelNotFound:
         raise _no_such(argument.removeprefix("#")) from None
+    except MadangError as error:  # about the channel that was asked for, not the one that the user is in
+        raise CommandError(explain(error, channel=argument.removeprefix("#")), code_of(error)) from None
 
 
 async def leave_channel(desk: Desk, argument: str) -> None:

@@ -91,11 +91,24 @@ def audit_lines(events: Iterable[AuditEvent], handles: Mapping[int, str], channe
                 event.action,
                 _name(event.user_id, handles) if event.user_id else "",
                 _channel(event.channel_id, channels) if event.channel_id else "",
-                " ".join(f"{name}={value}" for name, value in event.details.items()),
+                _facts(event.details),
             )
             for event in events
         ]
     )
+
+
+def _facts(details: Mapping[str, str]) -> str:
+    """What else is known of an event: without what is empty, and times in this computer's time zone."""
+    told = {name: _time(value) if name == "until" else value for name, value in details.items()}
+    return " ".join(f"{name}={value}" for name, value in told.items() if value)
+
+
+def _time(seconds: str) -> str:
+    """Seconds since the epoch as date and time; empty for 0, which is for good."""
+    if not seconds.isdecimal():
+        return seconds
+    return stamp(int(seconds) * 1_000_000) if int(seconds) else ""
 
 
 def report_lines(reports: Iterable[Report], handles: Mapping[int, str], channels: Mapping[int, str]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from madang.core.errors import MadangError
 from madang.core.models import ChannelRole, Content
 from madang.terminal.desk import Desk
 from madang.terminal.durations import is_duration, parse_duration, say_duration
-from madang.terminal.exits import CommandError, Exit
+from madang.terminal.exits import CommandError, Exit, code_of, explain
 from madang.terminal.listing import ban_lines
 from madang.terminal.titles import shown
 
@@ -23,7 +24,10 @@ async def add_member(desk: Desk, argument: str) -> None:
     channel = desk.view.current
     if channel_name:
         channel = desk.view.find(channel_name) or (await desk.client.channel(channel_name)).channel
-    await desk.client.add_member(channel, user)
+    try:
+        await desk.client.add_member(channel, user)
+    except MadangError as error:  # about that channel, which need not be the one that the user is in
+        raise CommandError(explain(error, channel=desk.view.named(channel).name), code_of(error)) from None
     await desk.note(f"{user.removeprefix('@')} is in {shown(channel.name)}.")
 
 

@@ -108,7 +108,8 @@ async def _borrowed(options: Options, live: bool, channels: Sequence[ChannelRef]
     if token is not None:
         print_error(f"the saved session has ended; you are a new guest, {client.me.handle}")
     elif is_numbered(client.me.handle, options.name):
-        print_error(f"{options.name} is taken; you are {client.me.handle}")
+        way = f"if {options.name} is you: madang signin --server {options.server} --handle {options.name}"
+        print_error(f"{options.name} is taken; you are a new guest, {client.me.handle} ({way})")
     return client
 
 
