@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 
 import grpc
 
@@ -35,6 +37,12 @@ _HASTY = {
     "grpc.keepalive_permit_without_calls": 0,
 }
 
+_FLAPPING = 60.0
+"""Moves that follow each other within so many seconds are perhaps not the nodes' fault: whoever is merely slow, because
+everybody has just come, must not be left for being slow."""
+_MOST_PATIENCE = 6
+"""How many times as long as the first time a hasty connection is given at most."""
+
 Wire = tuple[str, bool]
 """An address, `host:port`, and whether its connection is `hasty`: given up soon when nothing comes back."""
 
@@ -42,12 +50,14 @@ Wire = tuple[str, bool]
 class Wires:
     """Opens a channel when it is asked for the first time, and keeps it while it is in use."""
 
-    def __init__(self, secure: Secure | None) -> None:
-        """`secure`: None for plain text."""
+    def __init__(self, secure: Secure | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`secure`: None for plain text; `clock`: seconds."""
         self._secure = secure
+        self._clock = clock
         self._open: dict[Wire, grpc.aio.Channel] = {}
         self._used: frozenset[Wire] = frozenset()
         self._replaced: list[grpc.aio.Channel] = []
+        self._moves: deque[float] = deque(maxlen=_MOST_PATIENCE)
 
     def to(self, wire: Wire) -> grpc.aio.Channel:
         """The channel to an address. It connects when the first call is made."""
@@ -63,6 +73,7 @@ class Wires:
 
     def put(self, wire: Wire, channel: grpc.aio.Channel) -> None:
         """This is the channel to the address from now on. Calls on the one before may go on until the next `use`."""
+        self._moves.append(self._clock())
         if wire in self._open:
             self._replaced.append(self._open[wire])
         self._open[wire] = channel
@@ -84,7 +95,13 @@ class Wires:
             await self._replaced.pop().close()
 
     def _new(self, address: str, hasty: bool) -> grpc.aio.Channel:
-        options = tuple((dict(_OPTIONS) | (_HASTY if hasty else {})).items())
+        options = tuple((dict(_OPTIONS) | (self._haste() if hasty else {})).items())
         if self._secure is None:
             return grpc.aio.insecure_channel(address, options=options)
         return grpc.aio.secure_channel(address, self._secure.credentials, options=(*options, *self._secure.options))
+
+    def _haste(self) -> dict[str, int]:
+        """The options of a hasty connection: twice as patient with each move of late."""
+        since = self._clock() - _FLAPPING
+        patience = min(2 ** sum(when > since for when in self._moves), _MOST_PATIENCE)
+        return {name: value * patience for name, value in _HASTY.items()}
