@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,9 +35,12 @@ request = pb.CommandRequest
 
 
 def free_ports(count: int) -> PortRange:
-    """A range of ports that nobody listens on right now, below the ones that the system hands out."""
+    """A range of ports that nobody listens on right now, below the ones that the system hands out; of this process of
+    the test run's alone.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
     while True:
-        first = random.randrange(10_000, 30_000)
+        first = random.randrange(10_000 + worker * 5_000, 15_000 + worker * 5_000 - count)
         if all(places("localhost", port) for port in range(first, first + count)):
             return PortRange(first, first + count - 1)
 

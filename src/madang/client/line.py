@@ -86,7 +86,8 @@ async def next_try(transport: Transport, visit: int, error: MadangError, backoff
     leaves = isinstance(error, ServerUnreachable | ServerDraining) or (first and isinstance(error, StorageUnavailable))
     if not (transport.are_several and leaves):
         return delay
-    await asyncio.sleep(random.uniform(0, SPREAD))  # all who were there may come now
+    if not isinstance(error, ServerDraining):  # a node that goes sends them away one by one
+        await asyncio.sleep(random.uniform(0, SPREAD))  # all who were there may come now
     if not await transport.elsewhere(visit):
         return delay
     return 0.0 if first else max(0.0, delay - (error.retry_after or 0.0))

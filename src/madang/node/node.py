@@ -72,6 +72,8 @@ ANNOUNCE_EVERY = 1.0
 HAND_OVER = 0.2
 """How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
 us are then refused with a reason, not cut off without one."""
+WHERE_TO = 1.0
+"""The same where there are other nodes: who came before they did, and was told last, has yet to ask where they are."""
 COME_BACK_AFTER = 1.0
 """When clients are told to come back after a shutdown, seconds."""
 
@@ -163,7 +165,7 @@ class Node:
         self._streams.drain(ServerDraining(retry_after=0 if others else COME_BACK_AFTER))
         if self._classic is not None:
             self._classic.shut()
-        await asyncio.sleep(HAND_OVER)
+        await asyncio.sleep(WHERE_TO if others else HAND_OVER)
         # Together: each takes its time when one of its clients does not listen.
         await asyncio.gather(*(listener.stop(self.settings.drain) for listener in self._stand.listeners))
         await self._stack.aclose()
