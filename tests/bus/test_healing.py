@@ -101,7 +101,7 @@ async def test_what_one_node_stores_the_other_delivers(pair: Pair) -> None:
             await pair.here.say(MINA, room, f"message {number}")
         await hana.reaches(room, await pair.here.store.read(messages.head, room))
         assert hana.reader.texts(room)[-20:] == [f"message {number}" for number in range(20)]
-        assert pair.there.hub.pages_loaded <= 1, "they came over the bus, not from the store"
+        assert pair.there.hub.pages.loaded <= 1, "they came over the bus, not from the store"
         assert pair.there.hub.gaps_healed == 0
 
 

@@ -17,7 +17,7 @@ from support import eventually
 
 import madang
 from madang.client import inbox
-from madang.services.hub import Cursor
+from madang.services.cursor import Cursor
 
 from .conftest import PATIENCE, Restartable, person, stored_texts, texts, upto
 

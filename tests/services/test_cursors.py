@@ -74,7 +74,7 @@ async def test_a_head_that_never_was_is_not_asked_for_for_ever(own: Parts) -> No
         await own.say(MINA, kitchen, "a")
         await reading
         assert live.reader.texts(kitchen) == ["a"]
-    assert own.hub.pages_loaded == 1
+    assert own.hub.pages.loaded == 1
 
 
 async def test_readers_at_one_position_share_a_page_of_the_store(own: Parts, slow: SlowStore) -> None:
@@ -93,7 +93,7 @@ async def test_readers_at_one_position_share_a_page_of_the_store(own: Parts, slo
 async def test_the_next_page_does_not_wait_for_long_after_a_slow_one(
     own: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("madang.services.hub.HISTORY_REST", 1e9)
+    monkeypatch.setattr("madang.services.pages.HISTORY_REST", 1e9)
     kitchen = await own.room(MINA, HANA)
     await own.say(MINA, kitchen, "a", "b")
     async with subscribed(own, MINA, {kitchen: 1}) as mina, subscribed(own, HANA, {kitchen: 2}) as hana:
@@ -103,7 +103,7 @@ async def test_the_next_page_does_not_wait_for_long_after_a_slow_one(
 
 async def test_the_next_page_does_not_wait_after_one_that_failed(own: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     for rest in ("HISTORY_REST", "LONGEST_REST"):
-        monkeypatch.setattr(f"madang.services.hub.{rest}", 1e9)
+        monkeypatch.setattr(f"madang.services.pages.{rest}", 1e9)
     kitchen = await own.room(MINA, HANA)
     await own.say(MINA, kitchen, "a", "b")
     read = own.store.read

@@ -17,7 +17,7 @@ from support import PATIENCE, Parts, Reader, actor, parts
 from madang.bus.local import LocalBus
 from madang.core.events import BusEvent, ChannelChanged
 from madang.core.models import LOBBY_ID, Content
-from madang.services import hub, ring, subscription
+from madang.services import cursor, hub, ring, subscription
 from madang.services.subscription import Subscription, Wanted
 from madang.storage import messages
 
@@ -223,7 +223,7 @@ def test_every_reader_ends_with_every_change_once_in_order(steps: list[Step], se
     with tempfile.TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patched:
         patched.setattr(hub, "PAGE", 3)
         patched.setattr(ring, "MAX_BATCH_BYTES", 120)
-        patched.setattr(hub, "MAX_OPENED", 1)
+        patched.setattr(cursor, "MAX_OPENED", 1)
         patched.setattr(subscription, "MAX_OPENED", 1)
         asyncio.run(play(Path(path), steps, seed, rest))
 

@@ -236,7 +236,7 @@ METRICS: tuple[Row, ...] = (
         ("state",),
         lambda sources: {} if sources.database is None else _connections(sources.database),
     ),
-    _counter("pages_loaded", "pages read from the store for readers", lambda sources: sources.hub.pages_loaded),
+    _counter("pages_loaded", "pages read from the store for readers", lambda sources: sources.hub.pages.loaded),
 )
 """Every metric of ours, in the order in which they are told."""
 

@@ -10,7 +10,8 @@ from madang.core import policy
 from madang.core.errors import ChannelNotFound, MadangError
 from madang.core.models import Channel, Member
 from madang.core.policy import Action
-from madang.services.hub import MAX_OPENED, Cursor, Hub, Notices
+from madang.services.cursor import MAX_OPENED, Cursor, Notices
+from madang.services.hub import Hub
 from madang.storage import directory, memberships
 from madang.storage.database import Connection
 from madang.storage.store import Store
