@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from madang.core.presence import Absent, Presence, Status
+from madang.core.presence import Roster, Shown, Status
 
 _RANKS = {Status.OFFLINE: 0, Status.ONLINE: 1, Status.AWAY: 2, Status.DO_NOT_DISTURB: 3}
 
@@ -44,13 +44,11 @@ class Claim:
         return self.wanted_at, _RANKS[self.wanted]
 
 
-@dataclass(slots=True)
-class _User:
+@dataclass(slots=True, kw_only=True)
+class _User(Shown):
     """What is known of a user."""
 
     claims: dict[str, Claim] = field(default_factory=dict)
-    seen_at: int = 0
-    shown: Status = Status.OFFLINE
 
     @property
     def is_here(self) -> bool:
@@ -61,7 +59,7 @@ class _User:
         return max(self.claims.values(), key=lambda claim: claim.order, default=Claim(user_id, False, 0))
 
 
-class Claims:
+class Claims(Roster[_User]):
     """The claims of all nodes, and the presence that follows. `changes` drains what is new.
 
     What this node says itself is made by `set_here`, `want` and `respond`; they return what the others have to hear.
@@ -69,13 +67,10 @@ class Claims:
 
     def __init__(self, node_id: str) -> None:
         """`node_id`: of this node."""
+        super().__init__()
         self._node_id = node_id
-        self._users: dict[int, _User] = {}
-        self._present: set[int] = set()
-        self._absent = Absent()  # of whom nobody claims anything
         self._of_node: dict[str, set[int]] = {}
         self._versions: dict[str, int] = {}
-        self._changed: dict[int, None] = {}
         self._touched: dict[int, None] = {}
 
     def set_here(self, user_id: int, here: bool, seen_at: int) -> Claim:
@@ -161,31 +156,6 @@ class Claims:
         ids = sorted(self._of_node.get(self._node_id, ()))
         return [self._users[user_id].claims[self._node_id] for user_id in ids]
 
-    @property
-    def has_changes(self) -> bool:
-        """Whether `changes` has something to tell."""
-        return bool(self._changed)
-
-    def changes(self) -> list[Presence]:
-        """What is new since the last call, each user once, with what it is now."""
-        changed, self._changed = self._changed, {}
-        return [self.get(user_id) for user_id in changed]
-
-    def get(self, user_id: int) -> Presence:
-        """A user's presence; offline and never seen for one that is not known."""
-        user = self._users.get(user_id)
-        if user is None:
-            return Presence(user_id, Status.OFFLINE, None)
-        return Presence(user_id, user.shown, user.seen_at or None)
-
-    def here(self) -> list[Presence]:
-        """Everyone who is present, by user_id."""
-        return [self.get(user_id) for user_id in sorted(self._present)]
-
-    def count(self) -> int:
-        """How many are present."""
-        return len(self._present)
-
     def _latest(self, user_id: int) -> Claim:
         user = self._users.get(user_id)
         return Claim(user_id, False, 0) if user is None else user.latest(user_id)
@@ -222,12 +192,8 @@ class Claims:
             user.claims.pop(node_id, None)
             of_node.discard(claim.user_id)
         user.seen_at = max(user.seen_at, claim.seen_at)
-        shown = user.latest(claim.user_id).wanted if user.is_here else Status.OFFLINE
         if user.claims:
             self._absent.discard(claim.user_id)
-        else:
+        else:  # nobody claims anything of it
             self._absent.add(claim.user_id, user.seen_at)
-        (self._present.discard if shown is Status.OFFLINE else self._present.add)(claim.user_id)
-        if shown is not user.shown:
-            user.shown = shown
-            self._changed[claim.user_id] = None
+        self._show(claim.user_id, user.latest(claim.user_id).wanted if user.is_here else Status.OFFLINE)

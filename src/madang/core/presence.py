@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Generic, TypeVar
 
 FORGET_AFTER = 24 * 3600 * 1_000_000
 """After how long it is not known any more when somebody was last seen, microseconds."""
@@ -66,83 +67,25 @@ class Absent:
         return old
 
 
-@dataclass(slots=True)
-class _Entry:
-    wanted: Status = Status.ONLINE
-    holds: int = 0
-    graceful: bool = True
-    lease_until: int = 0
-    proven_by: int = 0
+@dataclass(slots=True, kw_only=True)
+class Shown:
+    """How a user is shown. `seen_at`: when there last was proof of life, microseconds, 0 for never."""
+
     seen_at: int = 0
     shown: Status = Status.OFFLINE
 
 
-class PresenceTable:
-    """The presence of everyone that this process has seen lately; `changes` drains what is new."""
+_Shown = TypeVar("_Shown", bound=Shown)
 
-    def __init__(self, lease: int, grace: int) -> None:
-        """`lease`: how long a beat is good, `grace`: how long a user stays after its last hold; both microseconds."""
-        self._lease = lease
-        self._grace = grace
-        self._entries: dict[int, _Entry] = {}
-        self._leased: set[int] = set()
-        self._present: set[int] = set()
+
+class Roster(Generic[_Shown]):
+    """Who is shown as present; `changes` drains what is new. What follows from what is for the classes below it."""
+
+    def __init__(self) -> None:
+        self._users: dict[int, _Shown] = {}
         self._absent = Absent()
+        self._present: set[int] = set()
         self._changed: dict[int, None] = {}
-
-    def hold(self, user_id: int, now: int, session_id: int = 0) -> None:
-        """A stream of the user's opened."""
-        entry = self._entries.setdefault(user_id, _Entry())
-        entry.holds += 1
-        entry.proven_by = session_id
-        entry.graceful = True
-        entry.seen_at = now
-        self._show(user_id, entry, now)
-
-    def release(self, user_id: int, now: int) -> None:
-        """A stream of the user's ended. Whatever was held is released exactly once, by whoever held it."""
-        entry = self._entries[user_id]
-        entry.holds -= 1
-        entry.seen_at = now
-        if entry.graceful:
-            self._extend(user_id, entry, now + self._grace)
-        self._show(user_id, entry, now)
-
-    def beat(self, user_id: int, now: int, session_id: int = 0) -> None:
-        """The user proved life."""
-        entry = self._entries.setdefault(user_id, _Entry())
-        entry.proven_by = session_id
-        entry.seen_at = now
-        self._extend(user_id, entry, now + self._lease)
-        self._show(user_id, entry, now)
-
-    def want(self, user_id: int, status: Status, now: int) -> None:
-        """The user says how it wants to be seen while it is here."""
-        entry = self._entries.setdefault(user_id, _Entry())
-        entry.wanted = status
-        self._show(user_id, entry, now)
-
-    def drop(self, user_id: int, now: int, session_id: int = 0) -> None:
-        """The user signed out: no lease, and no grace for the streams that are about to close.
-
-        Whoever is signed in on another device stays here by the streams of that device; and by its lease, when the
-        last proof of life here came from another session than the one that ended. 0: that is not known.
-        """
-        entry = self._entries.get(user_id)
-        if entry is None or (session_id and entry.proven_by not in (0, session_id)):
-            return
-        entry.lease_until = 0
-        entry.graceful = False
-        self._show(user_id, entry, now)
-
-    def expire(self, now: int) -> None:
-        """Let leases run out, and forget who is long gone. Costs what there are of leases, not of users."""
-        for user_id in [u for u in self._leased if self._entries[u].lease_until <= now]:
-            self._leased.discard(user_id)
-            self._show(user_id, self._entries[user_id], now)
-        for user_id in self._absent.take_old(now):
-            del self._entries[user_id]
-            self._leased.discard(user_id)
 
     @property
     def has_changes(self) -> bool:
@@ -156,34 +99,112 @@ class PresenceTable:
 
     def get(self, user_id: int) -> Presence:
         """A user's presence; offline and never seen for one that is not known."""
-        entry = self._entries.get(user_id)
-        if entry is None:
+        user = self._users.get(user_id)
+        if user is None:
             return Presence(user_id, Status.OFFLINE, None)
-        return Presence(user_id, entry.shown, entry.seen_at or None)
+        return Presence(user_id, user.shown, user.seen_at or None)
 
     def here(self) -> list[Presence]:
-        """Everyone who is here, by user_id."""
+        """Everyone who is present, by user_id."""
         return [self.get(user_id) for user_id in sorted(self._present)]
 
     def count(self) -> int:
-        """How many are here."""
+        """How many are present."""
         return len(self._present)
+
+    def _show(self, user_id: int, status: Status) -> None:
+        """From now on the user is shown like this."""
+        (self._present.discard if status is Status.OFFLINE else self._present.add)(user_id)
+        user = self._users[user_id]
+        if status is not user.shown:
+            user.shown = status
+            self._changed[user_id] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry(Shown):
+    wanted: Status = Status.ONLINE
+    holds: int = 0
+    graceful: bool = True
+    lease_until: int = 0
+    proven_by: int = 0
+
+
+class PresenceTable(Roster[_Entry]):
+    """The presence of everyone that this process has seen lately; `changes` drains what is new."""
+
+    def __init__(self, lease: int, grace: int) -> None:
+        """`lease`: how long a beat is good, `grace`: how long a user stays after its last hold; both microseconds."""
+        super().__init__()
+        self._lease = lease
+        self._grace = grace
+        self._leased: set[int] = set()
+
+    def hold(self, user_id: int, now: int, session_id: int = 0) -> None:
+        """A stream of the user's opened."""
+        entry = self._users.setdefault(user_id, _Entry())
+        entry.holds += 1
+        entry.proven_by = session_id
+        entry.graceful = True
+        entry.seen_at = now
+        self._settle(user_id, entry, now)
+
+    def release(self, user_id: int, now: int) -> None:
+        """A stream of the user's ended. Whatever was held is released exactly once, by whoever held it."""
+        entry = self._users[user_id]
+        entry.holds -= 1
+        entry.seen_at = now
+        if entry.graceful:
+            self._extend(user_id, entry, now + self._grace)
+        self._settle(user_id, entry, now)
+
+    def beat(self, user_id: int, now: int, session_id: int = 0) -> None:
+        """The user proved life."""
+        entry = self._users.setdefault(user_id, _Entry())
+        entry.proven_by = session_id
+        entry.seen_at = now
+        self._extend(user_id, entry, now + self._lease)
+        self._settle(user_id, entry, now)
+
+    def want(self, user_id: int, status: Status, now: int) -> None:
+        """The user says how it wants to be seen while it is here."""
+        entry = self._users.setdefault(user_id, _Entry())
+        entry.wanted = status
+        self._settle(user_id, entry, now)
+
+    def drop(self, user_id: int, now: int, session_id: int = 0) -> None:
+        """The user signed out: no lease, and no grace for the streams that are about to close.
+
+        Whoever is signed in on another device stays here by the streams of that device; and by its lease, when the
+        last proof of life here came from another session than the one that ended. 0: that is not known.
+        """
+        entry = self._users.get(user_id)
+        if entry is None or (session_id and entry.proven_by not in (0, session_id)):
+            return
+        entry.lease_until = 0
+        entry.graceful = False
+        self._settle(user_id, entry, now)
+
+    def expire(self, now: int) -> None:
+        """Let leases run out, and forget who is long gone. Costs what there are of leases, not of users."""
+        for user_id in [u for u in self._leased if self._users[u].lease_until <= now]:
+            self._leased.discard(user_id)
+            self._settle(user_id, self._users[user_id], now)
+        for user_id in self._absent.take_old(now):
+            del self._users[user_id]
+            self._leased.discard(user_id)
 
     def _extend(self, user_id: int, entry: _Entry, until: int) -> None:
         if until > entry.lease_until:
             entry.lease_until = until
             self._leased.add(user_id)
 
-    def _show(self, user_id: int, entry: _Entry, now: int) -> None:
+    def _settle(self, user_id: int, entry: _Entry, now: int) -> None:
+        """Show what follows from holds and lease."""
         here = entry.holds > 0 or entry.lease_until > now
-        status = entry.wanted if here else Status.OFFLINE
         if here:
-            self._present.add(user_id)
             self._absent.discard(user_id)
         else:
             entry.wanted = Status.ONLINE
-            self._present.discard(user_id)
             self._absent.add(user_id, entry.seen_at)
-        if status is not entry.shown:
-            entry.shown = status
-            self._changed[user_id] = None
+        self._show(user_id, entry.wanted if here else Status.OFFLINE)
