@@ -119,9 +119,8 @@ class ChannelChanged:
     trace: str = ""
 
 
-Event = (
-    Changes
-    | MembershipChanged
+_Lasting = (
+    MembershipChanged
     | SessionEnded
     | ReadMarkMoved
     | UserChanged
@@ -130,21 +129,9 @@ Event = (
     | TextsErased
     | HeadKnown
 )
+
+Event = Changes | _Lasting
 """What a transaction leaves for the others to know."""
 
-BusEvent = (
-    ChannelChanged
-    | MembershipChanged
-    | SessionEnded
-    | ReadMarkMoved
-    | UserChanged
-    | ServerRoleChanged
-    | BotLimitsChanged
-    | TextsErased
-    | HeadKnown
-    | TypingStarted
-    | PresenceChanged
-    | ClaimsChanged
-    | NewsLost
-)
+BusEvent = ChannelChanged | _Lasting | TypingStarted | PresenceChanged | ClaimsChanged | NewsLost
 """What travels over the bus."""
