@@ -415,6 +415,29 @@ def test_where_a_database_is_can_be_shown_to_anyone() -> None:
         assert place_of(odd) == "(an address that cannot be read)"
 
 
+async def test_what_is_acknowledged_is_on_disk_whatever_the_server_is_set_to(
+    empty: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = empty.rpartition("/")[2]
+
+    def show(connection: Any) -> Any:
+        return connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+
+    async def shown() -> set[str]:
+        made = PostgresDatabase(empty, 2)
+        try:
+            return {await made.read(show), await made.write(show)}
+        finally:
+            await made.close()
+
+    await execute(empty, f"ALTER DATABASE {name} SET synchronous_commit = off")
+    assert await shown() == {"on"}
+    await execute(empty, f"ALTER DATABASE {name} SET synchronous_commit = remote_apply")
+    assert await shown() == {"remote_apply"}
+    async with opened(empty):
+        assert "runs with fsync=off" in caplog.text, "of the server itself no connection can decide"
+
+
 async def test_the_timeouts_of_a_nodes_connections(database: str) -> None:
     """As PostgreSQL sees them."""
     made = PostgresDatabase(database, 2)

@@ -48,6 +48,13 @@ SERVER_SETTINGS = {
     "jit": "off",
 }
 
+_DURABLE = (
+    "SELECT set_config(name, CASE setting WHEN 'off' THEN 'on' ELSE setting END, false) "
+    "FROM pg_settings WHERE name = 'synchronous_commit'"
+)
+"""A COMMIT is answered when it is on disk, and on the standbys if the server says so; as long as the connection lives,
+whatever is set for the server meanwhile."""
+
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _CACHED_STATEMENTS = 400
 
@@ -319,9 +326,15 @@ def _run(connection: sa.Connection, operation: Callable[[sa.Connection], T]) -> 
 
 def _engine(url: str, answer_within: float | None) -> AsyncEngine:
     async def connect(**_: object) -> Any:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             url, timeout=CONNECT_WITHIN, command_timeout=answer_within, server_settings=SERVER_SETTINGS
         )
+        try:
+            await connection.execute(_DURABLE)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     engine = create_async_engine(
         "postgresql+asyncpg://",

@@ -118,9 +118,15 @@ def _is_pooler(error: Unconnected) -> bool:
 
 def _look_at_server(place: str, connection: sa.Connection) -> str | None:
     """See what kind of server it is. Raises StoreUnusable; says what may pass: it is read-only now."""
-    names = ("server_version_num", "server_encoding", "transaction_read_only", "idle_in_transaction_session_timeout")
+    names = (
+        "server_version_num",
+        "server_encoding",
+        "transaction_read_only",
+        "idle_in_transaction_session_timeout",
+        "fsync",
+    )
     columns = [sa.func.current_setting(name) for name in names]
-    version, encoding, read_only, idle = connection.execute(sa.select(*columns)).one()
+    version, encoding, read_only, idle, fsync = connection.execute(sa.select(*columns)).one()
     if int(version) < OLDEST_SERVER * 10_000:
         raise StoreUnusable(place, f"it is PostgreSQL {int(version) // 10_000}, and {OLDEST_SERVER} or newer is needed")
     if encoding != "UTF8":
@@ -133,7 +139,11 @@ def _look_at_server(place: str, connection: sa.Connection) -> str | None:
         )
     if connection.execute(sa.select(sa.func.pg_is_in_recovery())).scalar_one():
         return "it is a standby, and cannot be written"
-    return "it is read-only (default_transaction_read_only)" if read_only == "on" else None
+    if read_only == "on":
+        return "it is read-only (default_transaction_read_only)"
+    if fsync == "off":
+        _log.warning("%s runs with fsync=off: a crash of its machine loses messages that were acknowledged", place)
+    return None
 
 
 async def _set_up(database: PostgresDatabase, url: str, place: str, now: int) -> str:
