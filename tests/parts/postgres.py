@@ -81,6 +81,10 @@ class Postgres:
         made._made = True
         return made
 
+    def promote(self) -> None:
+        """Make a standby a primary; returns when it is one."""
+        self._run("pg_ctl", "promote", "--wait")
+
     def ask_for_passwords(self, user: str) -> None:
         """Let this user in with its password only. The server is stopped, or is told later."""
         rules = self._data / "pg_hba.conf"

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-from urllib.parse import urlsplit
 
 from madang.bus.errors import BusError
 from madang.core.cluster import SERVICES
@@ -122,9 +121,9 @@ def _where_data_is(settings: Settings) -> str:
     """Nothing of the URL but what everybody may know."""
     if settings.database is None:
         return str(settings.data)
-    url = urlsplit(settings.database)
-    port = f":{url.port}" if url.port else ""
-    return f"PostgreSQL at {url.hostname or 'localhost'}{port}{url.path}"
+    from madang.storage.postgres import place_of
+
+    return f"the PostgreSQL database {place_of(settings.database)}"
 
 
 def _how_to_connect(node: Node) -> str:
