@@ -149,11 +149,12 @@ async def _one_is_taken_out(net: Network, agent: madang.Server, user: Classic) -
     """Somebody who comes later and never beats; by then the time of the others is over, too."""
     late = await net.login(agent.target)
     await late.say("I shall not stay")
-    await eventually(lambda: _is_out(late), "who never beats is taken out")
+    await eventually(lambda: is_out(late), "who never beats is taken out")
     assert await user.lives()
 
 
-async def _is_out(user: Classic) -> bool:
+async def is_out(user: Classic) -> bool:
+    """Whether nobody honours its index any more."""
     try:
         await user.say("still there?")
     except grpc.aio.AioRpcError as error:

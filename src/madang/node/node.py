@@ -249,6 +249,8 @@ class Node:
             chores.append(("company", Company(self._guide).look, ANNOUNCE_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
+            if self._bus.is_shared:  # by itself: it must not wait for the other
+                chores.append(("classic-use", self._classic.prove, self.settings.classic_times.prove))
         return chores
 
     def _gateway(self) -> Gateway:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from madang.bus.base import Bus
 from madang.core.errors import GuestsNotAllowed, HandleTaken, NotPermitted, SessionNotFound, UserNotFound
@@ -15,7 +15,7 @@ from madang.core.paging import cut, decode_token, encode_token, page_size
 from madang.core.text import check_handle, numbered
 from madang.services import bounds
 from madang.services.credentials import Credentials, Proof, take
-from madang.services.sessions import SESSION_LIFE, Sessions, SignedIn, banned, end_all, new_token
+from madang.services.sessions import MAX_NOTED, SESSION_LIFE, Sessions, SignedIn, banned, end_all, new_token
 from madang.services.standing import outranks
 from madang.storage import accounts, audit, server_bans, sessions
 from madang.storage.errors import NotUnique
@@ -90,6 +90,18 @@ class AgentService:
     async def sign_out(self, session: Session) -> None:
         """End the session; its streams end too. Repeating it does no harm."""
         await self._store.write(_sign_out, session)
+
+    async def sign_out_unused(self, session: Session) -> Session | None:
+        """The same, unless the session was used since it was read: then nothing ends, and this is how it is now."""
+        return await self._store.write(_sign_out_unused, session)
+
+    async def note_use(self, used: Sequence[Session]) -> int:
+        """Write down that these sessions are in use now, without regard to when that was last written; the time."""
+        now = self._clock()
+        for start in range(0, len(used), MAX_NOTED):
+            some = used[start : start + MAX_NOTED]
+            await self._store.write(sessions.touch, {each.session_id: (now, now + SESSION_LIFE, None) for each in some})
+        return now
 
     async def set_handle(self, user_id: int, handle: str) -> User:
         """Give the user another handle. Raises NameNotAllowed, HandleTaken."""
@@ -199,6 +211,14 @@ def _free_handle(transaction: Transaction, wished: str) -> str:
 def _sign_out(transaction: Transaction, session: Session) -> None:
     sessions.revoke(transaction, session.session_id)
     transaction.events.append(SessionEnded(session.session_id, session.user_id))
+
+
+def _sign_out_unused(transaction: Transaction, session: Session) -> Session | None:
+    found = sessions.get(transaction.connection, session.session_id)
+    if found is not None and found.revoked_at is None and found.used_at != session.used_at:
+        return found
+    _sign_out(transaction, session)
+    return None
 
 
 def _set_handle(transaction: Transaction, user_id: int, handle: str) -> User:

@@ -54,7 +54,9 @@ class Services:
 
 
 class Gateway:
-    """Put each service on its server with `add`, call `tidy` now and then, and `shut` and `stop` at the end."""
+    """Put each service on its server with `add`, call `tidy` now and then, and `prove` where there are other processes;
+    `shut` and `stop` at the end.
+    """
 
     def __init__(
         self,
@@ -113,6 +115,10 @@ class Gateway:
                 add_LobbyServicer_to_server(self._lobby(), server)
                 return "Lobby"
         raise ValueError(f"the classic contract has no service {name!r} with an address of its own")
+
+    async def prove(self) -> None:
+        """Let the other processes know whose heart beats here."""
+        await self._guests.prove()
 
     async def tidy(self) -> None:
         """Take out users whose time is over, and close channels that were left."""

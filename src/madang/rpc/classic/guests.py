@@ -4,6 +4,10 @@ In a cluster a user logs in at one process, beats at another and chats at a thir
 user's session and the host that it belongs to, and presence. So each process honours an index that the store knows;
 and takes out nobody who is present anywhere. Whoever is present nowhere is taken out by all who know of it: that is the
 same as by one of them.
+
+Presence comes over the bus, and may be wrong: of a process that has lost the bus nothing is heard, and its users live
+all the same. So each process also writes down, as the last use of their sessions, whose heart beats there; and before
+one takes out a user it looks whether that has changed since it last looked. Nobody's clock is held against another's.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from madang.core.errors import HandleTaken
+from madang.core.errors import HandleTaken, MadangError
 from madang.core.events import MembershipChanged, SessionEnded
 from madang.core.hosts import limit_key
 from madang.core.models import LOBBY_ID, Session, UserKind
@@ -96,7 +101,7 @@ class Guests:
     async def tidy(self) -> None:
         """Take out whoever's time is over, and close the channels that were left. Called now and then."""
         due = [guest for guest in self._roster.due(self._clock()) if guest.ended or not self._is_elsewhere(guest)]
-        outcomes = await asyncio.gather(*map(self.remove, due), return_exceptions=True)
+        outcomes = await asyncio.gather(*map(self._take_out, due), return_exceptions=True)
         for channel_id in list(self._left):
             await self._retire(channel_id)
         if self._shared and self._clock() - self._adopted_at >= ADOPT_EVERY:
@@ -110,6 +115,13 @@ class Guests:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    async def prove(self) -> None:
+        """Write down whose heart beats here, for the other processes. Called now and then."""
+        beating = self._roster.beating()
+        used_at = await self._agent.note_use([guest.session for guest in beating])
+        for guest in beating:
+            guest.session = replace(guest.session, used_at=used_at)  # what is written after this is not from here
+
     def on_session_ended(self, event: SessionEnded) -> None:
         """Somebody was signed out, by whatever way."""
         self._ends += 1
@@ -120,6 +132,20 @@ class Guests:
         if not event.joined and event.channel_id != LOBBY_ID:
             self._left.add(event.channel_id)
             self._rooms.went(event.user_id, event.channel_id)
+
+    async def _take_out(self, guest: Guest) -> None:
+        """Remove a user whose time is over, unless the store knows of its life elsewhere."""
+        if self._shared and not guest.ended:
+            try:
+                used = await self._agent.sign_out_unused(guest.session)
+            except MadangError:
+                self._roster.put_off(guest, self._clock())  # nobody could write down anything meanwhile
+                raise
+            if used is not None:
+                guest.session = used
+                self._roster.put_off(guest, self._clock())
+                return
+        await self.remove(guest)
 
     async def _good_sessions(self, index: int = 0) -> list[Session]:
         """What the store says, asked again when something ended meanwhile: its answer may be from before."""

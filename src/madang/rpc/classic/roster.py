@@ -99,6 +99,14 @@ class Roster:
         """Whether the user's heartbeat is current."""
         return not guest.ended and (guest.beats > 0 or now < guest.live_until)
 
+    def beating(self) -> list[Guest]:
+        """Whose heartbeat streams are up here."""
+        return [guest for guest in self if guest.beats > 0 and not guest.ended]
+
+    def put_off(self, guest: Guest, now: int) -> None:
+        """It may live elsewhere: it is due later."""
+        guest.leave_at = now + _micros(self._times.unseen)
+
     def end(self, index: int) -> None:
         """The user's session ended: the index counts no more, and the user is due."""
         guest = self._guests.get(index)

@@ -21,5 +21,11 @@ class Times:
     idle: float = 60.0
     """After how long without an act a user counts as idle."""
 
+    prove: float = 3.0
+    """How often a process writes down whose heart beats there, where there are others; more often than `grace`."""
+
+    unseen: float = 15.0
+    """How long a user that is present nowhere lives on after that was last written."""
+
     tidy: float = 1.0
     """How often the gateway looks for users and channels whose time is over."""
