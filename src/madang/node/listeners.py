@@ -80,8 +80,13 @@ class Listener:
     async def start(self) -> None:
         """Serve."""
         await self.grpc.start()
+        await self.show(True)
+
+    async def show(self, serving: bool) -> None:
+        """Tell whoever asks for our health, unless it was told to go elsewhere, whether to come."""
+        answer = health_pb2.HealthCheckResponse
         for name in ("", *self._names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(name, answer.SERVING if serving else answer.NOT_SERVING)
 
     def _bind(self, address: str) -> int:
         if self._certificates is None:

@@ -47,6 +47,7 @@ from madang.services.guide import Guide
 from madang.services.healing import LOOK_EVERY, Healing
 from madang.services.heartbeat import HeartbeatService
 from madang.services.hub import Hub
+from madang.services.isolation import Isolation
 from madang.services.limits import Limiter
 from madang.services.lobby import LobbyService
 from madang.services.moderation import ModerationService
@@ -69,6 +70,7 @@ EXPIRE_EVERY = 1.0
 SAVE_USE_EVERY = 60.0
 CERTIFICATE_EVERY = 10.0
 ANNOUNCE_EVERY = 1.0
+ISOLATION_EVERY = 1.0
 HAND_OVER = 0.2
 """How long a shutdown waits before it closes the listeners, seconds: calls that gRPC has taken but not yet handed to
 us are then refused with a reason, not cut off without one."""
@@ -247,11 +249,17 @@ class Node:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self.settings.is_clustered:
             chores.append(("company", Company(self._guide).look, ANNOUNCE_EVERY))
+            isolation = Isolation(self._bus, self._guide, self._streams, lambda: self._healing.answers, self._show)
+            chores.append(("isolation", isolation.look, ISOLATION_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))
             if self._bus.is_shared:  # by itself: it must not wait for the other
                 chores.append(("classic-use", self._classic.prove, self.settings.classic_times.prove))
         return chores
+
+    async def _show(self, serving: bool) -> None:
+        for listener in self._stand.listeners:
+            await listener.show(serving)
 
     def _gateway(self) -> Gateway:
         """The classic contract, over the same services."""
@@ -330,7 +338,7 @@ class Node:
             self._healing,
             lambda: self._guide.draining,
         )
-        exporter = Exporter(metrics.registry(sources), lambda: not self._guide.draining)
+        exporter = Exporter(metrics.registry(sources), lambda: not self._guide.turns_away)
         where = await exporter.start(address)
         self._stack.push_async_callback(exporter.stop)
         if not where.is_loopback:

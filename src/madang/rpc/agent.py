@@ -54,7 +54,7 @@ class AgentServicer(AdminServicer, BotServicer):
             registration=_REGISTRATIONS[entrance.registration],
             guests=entrance.guests,
             nodes=self._guide.agents(),
-            draining=self._guide.draining,
+            draining=self._guide.turns_away,
         )
 
     async def SignIn(self, request: pb.SignInRequest, context: Context) -> pb.SignInResponse:

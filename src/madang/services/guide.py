@@ -43,6 +43,8 @@ class Guide:
         self._dice = dice
         self._own = NodeInfo("", "", "", 0, "")
         self._here: Mapping[str, str] = {}
+        self.is_isolated = False
+        """Whether this node reaches nothing that the others have; see Isolation."""
 
     def open(self, own: NodeInfo, here: Mapping[str, str]) -> None:
         """This node begins to serve. `here`: where its services are for who has found the Agent, see Directions."""
@@ -53,6 +55,11 @@ class Guide:
     def draining(self) -> bool:
         """Whether this node is about to go."""
         return self._own.draining
+
+    @property
+    def turns_away(self) -> bool:
+        """Whether nobody should come here who can go elsewhere."""
+        return self.draining or self.is_isolated
 
     @property
     def own(self) -> NodeInfo:

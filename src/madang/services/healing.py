@@ -63,7 +63,8 @@ T = TypeVar("T")
 class Healing:
     """Call `look` and `end_revoked` every LOOK_EVERY seconds, one beside the other.
 
-    What was found to be different is counted: `members_healed`, `sessions_healed`; heads by the hub.
+    What was found to be different is counted: `members_healed`, `sessions_healed`; heads by the hub. And `answers`: how
+    often the store has answered `end_revoked`.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Healing:
         """`clock`: microseconds since the epoch."""
         self.members_healed = 0
         self.sessions_healed = 0
+        self.answers = 0
         self._store = store
         self._bus = bus
         self._hub = hub
@@ -145,6 +147,7 @@ class Healing:
         except MadangError as error:
             _log.debug("ended sessions cannot be looked for: %s", error)
             return
+        self.answers += 1
         for session_id, user_id in found.items():
             # One that was told may be in use again: by a stream that was just opening, or after a lifted ban.
             if session_id not in self._ended or self._is_used(session_id):

@@ -53,16 +53,20 @@ class Streams:
         return session_id in self._open
 
     async def hand_over(self, error: MadangError, seconds: float) -> None:
-        """End every stream, one after the other, evenly over the time and in an order of chance; refuse new ones.
-
-        So those who come to the other nodes come as a trickle.
-        """
+        """End every stream as `send_away` does, and refuse new ones."""
         self._draining = error
+        await self.send_away(error, seconds)
+
+    async def send_away(self, error: MadangError, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """End every stream that is open now, one after the other, evenly over the time and in an order of chance.
+
+        So those who come to the other nodes come as a trickle. `until`: when the rest may stay.
+        """
         waiting = [(session_id, end) for session_id, ends in self._open.items() for end in ends]
         random.shuffle(waiting)
         loop = asyncio.get_running_loop()
         began, told = loop.time(), 0
-        while told < len(waiting):
+        while told < len(waiting) and not until():
             await asyncio.sleep(max(TICK, seconds / len(waiting)))
             due = due_by(len(waiting), loop.time() - began, seconds)
             for session_id, end in waiting[told:due]:

@@ -151,7 +151,7 @@ class GetServerResponse(_message.Message):
     guests: _builtins.bool
     """Whether guests are let in."""
     draining: _builtins.bool
-    """This node is about to go: sign in at one of `nodes`, where there are any."""
+    """This node is about to go, or reaches nothing that it needs: sign in at one of `nodes`, where there are any."""
     @_builtins.property
     def endpoints(self) -> Global___Endpoints:
         """Where the services listen."""
