@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from math import inf
 
 FIRST = 0.1
 """The most that the first wait can be, in seconds."""
 LIMIT = 15.0
 """The most that any wait can be, in seconds, unless the server asks for more."""
+SHORT_LIMIT = 5.0
+"""The same where there are several nodes, which share the crowd."""
 
 
 class Backoff:
@@ -25,9 +28,12 @@ class Backoff:
         self._dice = dice
         self._tries = 0
 
-    def next(self, retry_after: float | None = None) -> float:
-        """How many seconds to wait now: the jitter, after `retry_after` where the server named one."""
-        ceiling = min(self._limit, self._first * 2.0 ** min(self._tries, 32))
+    def next(self, retry_after: float | None = None, limit: float = inf) -> float:
+        """How many seconds to wait now: the jitter, after `retry_after` where the server named one.
+
+        `limit`: for this wait, where it is less than the one for all.
+        """
+        ceiling = min(self._limit, limit, self._first * 2.0 ** min(self._tries, 32))
         self._tries += 1
         return (retry_after or 0.0) + self._dice() * ceiling
 

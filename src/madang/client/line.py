@@ -7,8 +7,9 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 
-from madang.client.backoff import Backoff
+from madang.client.backoff import SHORT_LIMIT, Backoff
 from madang.client.transport import Transport
 from madang.core.errors import (
     Internal,
@@ -80,7 +81,8 @@ async def next_try(transport: Transport, visit: int, error: MadangError, backoff
     `visit`: the transport's, before it was tried. The first try elsewhere is made at once.
     """
     first = backoff.is_fresh
-    delay = backoff.next(error.retry_after)
+    is_short = transport.are_several and isinstance(error, Unavailable)
+    delay = backoff.next(error.retry_after, SHORT_LIMIT if is_short else inf)
     # All nodes share the database, so that a store which is away is hardly better elsewhere: one look, and no more, for
     # each move takes the connection from under the streams that are well.
     leaves = isinstance(error, ServerUnreachable | ServerDraining) or (first and isinstance(error, StorageUnavailable))
