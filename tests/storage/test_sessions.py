@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from support import Clock
+import pytest
+from parts.postgres import execute
+from support import Clock, opened
 
 from madang.core.models import Scope, ServerRole, Session, UserKind
 from madang.storage import accounts, server_bans, sessions
@@ -40,13 +42,30 @@ async def test_a_session_is_found_by_its_digest_and_ended_once(store: Store, clo
     assert await found(store, clock) == session
     assert session.role is ServerRole.MEMBER
     assert await found(store, clock, 2) is None
-    first = clock.now
     assert await store.write(sessions.revoke, session.session_id)
+    once = await found(store, clock)
+    assert once is not None
     clock.pass_seconds(5)
     assert not await store.write(sessions.revoke, session.session_id)
     ended = await found(store, clock)
     assert ended is not None
-    assert ended.revoked_at == first
+    assert ended.revoked_at == once.revoked_at is not None
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+async def test_what_one_node_ends_another_finds_whatever_their_clocks_say(
+    database: str, clock: Clock, off: int
+) -> None:
+    """And what was ended long ago it does not find again."""
+    other = Clock()
+    other.pass_seconds(off)
+    async with opened(database, clock=clock) as one, opened(database, clock=other) as there:
+        session = await one.write(add, "mina")
+        await one.write(sessions.revoke, session.session_id)
+        found = await there.read(sessions.revoked_since, other.now - 60_000_000, other.now)
+        assert found == [(session.session_id, session.user_id)]
+        await execute(database, "UPDATE sessions SET revoked_at = revoked_at - 61000000")
+        assert await there.read(sessions.revoked_since, other.now - 60_000_000, other.now) == []
 
 
 async def test_many_end_the_same_sessions_and_each_ends_once(store: Store) -> None:

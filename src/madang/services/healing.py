@@ -43,7 +43,8 @@ LOST_EVERY = 2.0
 """How long after it was checked it is not checked again for another loss, seconds: when NATS was away, each node says,
 one after the other, that it lost something."""
 REVOKED_WITHIN = 60_000_000
-"""How far back sessions that were ended are looked for, microseconds: so far the nodes' clocks may differ."""
+"""How far back sessions that were ended are looked for, microseconds: longer than the commit that ends one may take.
+The nodes' clocks do not matter, but for bots: by these it is judged when their owner was banned."""
 REST = 2.0
 """After a look, while the bus is away, none follows for this many times as long as it took: users come first."""
 MOST_REST = 2.0

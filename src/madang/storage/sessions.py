@@ -25,6 +25,7 @@ _COLUMNS = (
     sessions.c.scopes,
     users.c.role,
 )
+_DATABASE_NOW = sa.cast(sa.extract("epoch", sa.func.now()) * 1_000_000, sa.BigInteger)
 _SOURCE = sessions.join(users, users.c.user_id == sessions.c.user_id)
 
 
@@ -97,8 +98,10 @@ def by_ids(connection: sa.Connection, session_ids: Sequence[int], now: int) -> d
 def revoked_since(connection: sa.Connection, since: int, now: int) -> list[tuple[int, int]]:
     """The sessions that were ended at that time or later, and those that are good but shut out since then: bots' keep
     their tokens for the time after their owner's ban. The id, and whose it was.
+
+    How long ago a session was ended is told by one clock for all nodes, see `_clock`.
     """
-    which = sessions.c.revoked_at >= since
+    which = sessions.c.revoked_at >= _clock(connection, now) - (now - since)
     if banned := banned_since(connection, since, now):  # hardly ever: this is asked all the time
         bots = sa.select(users.c.user_id).where(users.c.owner_id.in_(banned))
         theirs = sa.or_(sessions.c.user_id.in_(banned), sessions.c.user_id.in_(bots))
@@ -170,11 +173,16 @@ def _good(now: int) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
+def _clock(connection: sa.Connection, now: int) -> sa.ColumnElement[int]:
+    """The time at which sessions end: the database's own where nodes share it, whose clocks may differ."""
+    return _DATABASE_NOW if connection.dialect.name == "postgresql" else sa.literal(now, sa.BigInteger)
+
+
 def _revoke(transaction: Transaction, condition: sa.ColumnElement[bool]) -> list[int]:
     query = (
         sa.update(sessions)
         .where(condition, *_good(transaction.now))
-        .values(revoked_at=transaction.now)
+        .values(revoked_at=_clock(transaction.connection, transaction.now))
         .returning(sessions.c.session_id)
     )
     return sorted(transaction.connection.execute(query).scalars())
