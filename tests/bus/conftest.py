@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from parts.nats import Nats
@@ -41,10 +42,10 @@ def cluster() -> str:
 
 
 @asynccontextmanager
-async def joined(nats: Nats, cluster: str) -> AsyncIterator[NatsBus]:
+async def joined(nats: Nats, cluster: str, store: str = "") -> AsyncIterator[NatsBus]:
     """A node's bus."""
     bus = NatsBus(NatsOptions((nats.url,), cluster))
-    await bus.start(5)
+    await bus.start(5, store)
     try:
         yield bus
     finally:
@@ -52,14 +53,14 @@ async def joined(nats: Nats, cluster: str) -> AsyncIterator[NatsBus]:
 
 
 @asynccontextmanager
-async def node(nats: Nats, cluster: str, node_id: str) -> AsyncIterator[tuple[NatsBus, NatsNodes]]:
+async def node(nats: Nats, cluster: str, node_id: str, store: str = "") -> AsyncIterator[tuple[NatsBus, NatsNodes]]:
     """A node's bus, and the nodes that it knows; it is announced."""
     bus = NatsBus(NatsOptions((nats.url,), cluster))
     nodes = NatsNodes(bus, QUICK)
-    await bus.start(5)
+    await bus.start(5, store)
     try:
         await nodes.start()
-        nodes.announce(info(node_id))
+        nodes.announce(replace(info(node_id), store=store))
         yield bus, nodes
     finally:
         await nodes.close()

@@ -91,8 +91,14 @@ async def test_a_channel_whose_subscription_failed_is_subscribed_to_again(
         await eventually(lambda: changed(1) in heard, "it is in force")
 
 
-async def test_two_clusters_on_one_nats_do_not_hear_each_other(nats: Nats, cluster: str) -> None:
-    async with joined(nats, cluster) as here, joined(nats, cluster) as there, joined(nats, f"{cluster}-2") as strange:
+@pytest.mark.parametrize(("name", "store"), [("-2", "a"), ("", "b")])
+async def test_two_clusters_on_one_nats_do_not_hear_each_other(nats: Nats, cluster: str, name: str, store: str) -> None:
+    """Of other names, or of one name and two stores: nobody has given them names then."""
+    async with (
+        joined(nats, cluster, "a") as here,
+        joined(nats, cluster, "a") as there,
+        joined(nats, f"{cluster}{name}", store) as strange,
+    ):
         heard, foreign = listen(there), listen(strange)
         strange.watch(1)
         there.watch(1)

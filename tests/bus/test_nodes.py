@@ -45,6 +45,18 @@ async def test_nodes_know_each_other_and_what_each_tells_of_itself(nats: Nats, c
     assert ids(first) == ["a"], "the other one went first, and said so"
 
 
+async def test_nodes_of_another_store_are_strangers(nats: Nats, cluster: str) -> None:
+    """Nobody gave the two clusters names."""
+    async with node(nats, cluster, "a", "blue") as (_, first), node(nats, cluster, "b", "red") as (_, second):
+        await eventually(lambda: first.strangers() != [] != second.strangers(), "they hear of each other")
+        assert (ids(first), ids(second)) == (["a"], ["b"])
+        assert (first.kept(), second.kept()) == ({}, {})
+        async with node(nats, cluster, "c", "blue") as (_, third):
+            assert [one.node_id for one in third.strangers()] == ["b"]
+            await eventually(lambda: ids(first) == ids(third) == ["a", "c"], "it has company of its own")
+    assert LocalNodes().strangers() == []
+
+
 async def test_whoever_comes_later_knows_at_once(nats: Nats, cluster: str) -> None:
     async with node(nats, cluster, "a") as (_, first):
         async with node(nats, cluster, "b") as (_, second):

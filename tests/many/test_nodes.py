@@ -9,6 +9,7 @@ import time
 
 import pytest
 from faults.process import eventually
+from parts.postgres import Databases
 
 import madang
 from madang.client.backoff import Backoff
@@ -138,6 +139,32 @@ async def test_nodes_that_were_told_different_things(cluster: Cluster) -> None:
         await eventually(lambda node=node, line=line: line in node.output, "it warns")  # type: ignore[misc]
         (told,) = [text.partition(line)[2] for text in node.output.splitlines() if line in text]
         assert told == "limit_reads, password_time, registration"
+
+
+async def test_two_clusters_with_one_name_on_one_bus(cluster: Cluster, databases: Databases) -> None:
+    """Nobody gave them names. Neither shows anything of the other, or sends anybody there; and each says so."""
+    ours = cluster.node()
+    await ours.start()
+    async with databases.migrated() as cluster.database:
+        theirs = cluster.node()
+        await theirs.start()
+        for node, name in ((ours, "node-1"), (theirs, "node-0")):
+            line = f"node {name} calls its cluster the same, and keeps its data in another database"
+            await eventually(lambda node=node, line=line: line in node.output, "it is told")  # type: ignore[misc]
+        async with (
+            madang.connect(ours.target, handle="mina") as mina,
+            madang.connect(theirs.target, handle="joon") as joon,
+        ):
+            for number in range(3):
+                await mina.send("lobby", f"ours {number}")
+            await joon.send("lobby", "theirs")
+            assert await texts(mina, 3) == ["ours 0", "ours 1", "ours 2"]
+            assert await texts(joon, 1) == ["theirs"]
+            assert [user.handle for user in await joon.users()] == ["joon"]
+            assert set(mina.server.nodes) == {ours.target}
+            assert set(joon.server.nodes) == {theirs.target}
+        for node in (ours, theirs):
+            node.kill()
 
 
 async def test_a_database_of_another_cluster(cluster: Cluster) -> None:

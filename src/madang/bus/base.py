@@ -70,6 +70,12 @@ class Nodes(Protocol):
         """Every node that was heard of within its time, by node_id; this one too, once it was announced."""
         ...
 
+    def strangers(self) -> list[NodeInfo]:
+        """Nodes that are known by the same cluster's name, and have another store: by mistake. They count for nothing,
+        and nothing that happens there is heard here.
+        """
+        ...
+
     def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
         """Let the others find all claims of this node, which are at that version at least; see `madang.core.claims`.
         Never waits; `claims` is called when they are put.

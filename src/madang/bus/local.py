@@ -72,6 +72,10 @@ class LocalNodes:
         """This node."""
         return list(self._self)
 
+    def strangers(self) -> list[NodeInfo]:
+        """There are no others."""
+        return []
+
     def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
         """Nobody looks."""
 

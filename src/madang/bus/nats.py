@@ -57,6 +57,8 @@ class NatsBus(LocalBus):
         self.returns = 0
         self.link = Link(options, self._came, self._went)
         self.cluster = options.cluster
+        self.store = ""
+        """What `start` was told."""
         self._prefix = f"madang.{options.cluster}."
         self._outgoing: deque[Parcel] = deque()
         self._size = 0
@@ -74,8 +76,13 @@ class NatsBus(LocalBus):
         self._garbage = False
         self._ear = ear(self._hear)
 
-    async def start(self, wait: float) -> None:
-        """Connect; wait that many seconds for a bus that is not there. Raises BusError."""
+    async def start(self, wait: float, store: str = "") -> None:
+        """Connect; wait that many seconds for a bus that is not there. `store`: the id of the store that the events are
+        about: of any other one nothing is heard here. Raises BusError.
+        """
+        self.store = store
+        if store:
+            self._prefix += f"{store}."
         await self.link.start(wait)
         self._sending = asyncio.create_task(self._send(), name="madang-bus-send")
 

@@ -144,10 +144,14 @@ class NatsNodes:
 
     def known(self) -> list[NodeInfo]:
         """See Nodes."""
-        infos = [other.info for other in self._others.values()]
+        infos = [other.info for other in self._ours()]
         if self._info is not None:
             infos.append(self._info)
         return sorted(infos, key=lambda info: info.node_id)
+
+    def strangers(self) -> list[NodeInfo]:
+        """See Nodes."""
+        return [other.info for other in self._others.values() if other.info.store != self._bus.store]
 
     def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
         """See Nodes. They are put with the next record: while people come and go, not for each of them."""
@@ -155,7 +159,7 @@ class NatsNodes:
 
     def kept(self) -> dict[str, int]:
         """See Nodes."""
-        return {node_id: other.claims_version for node_id, other in self._others.items()}
+        return {other.info.node_id: other.claims_version for other in self._ours()}
 
     async def find(self, node_id: str) -> tuple[int, list[Claim]] | None:
         """See Nodes."""
@@ -179,6 +183,9 @@ class NatsNodes:
         except (KeyError, ValueError) as error:  # a value that does not exist here
             _log.debug("the claims of %s: %r", node_id, error)
             return None
+
+    def _ours(self) -> list[_Other]:
+        return [other for other in self._others.values() if other.info.store == self._bus.store]
 
     async def _prepare(self, client: Client) -> None:
         """With each new connection: hear what the others put."""
@@ -317,6 +324,7 @@ def _record(info: NodeInfo, claims_version: int) -> pb.Node:
         load=info.load,
         draining=info.draining,
         claims_version=claims_version,
+        store=info.store,
     )
 
 
@@ -330,4 +338,5 @@ def _info(message: pb.Node) -> NodeInfo:
         dict(message.addresses),
         message.load,
         message.draining,
+        message.store,
     )

@@ -14,8 +14,8 @@ class NodeInfo:
     """A node, as it tells of itself.
 
     `addresses`: where clients reach each service that it serves, `host:port`; `load`: its open streams; `fingerprint`:
-    of those settings that all nodes must share; `draining`: it is about to go, nobody should be sent there.
-    `node_id`: letters and digits, made anew at each start.
+    of those settings that all nodes must share; `draining`: it is about to go, nobody should be sent there; `store`:
+    the id of its store. `node_id`: letters and digits, made anew at each start.
     """
 
     node_id: str
@@ -26,3 +26,4 @@ class NodeInfo:
     addresses: Mapping[str, str] = field(default_factory=dict)
     load: int = 0
     draining: bool = False
+    store: str = ""

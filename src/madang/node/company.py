@@ -44,9 +44,14 @@ class Company:
             if (node.node_id, node.fingerprint) in self._told:
                 continue
             self._told.add((node.node_id, node.fingerprint))
-            different = differences(own.fingerprint, node.fingerprint)
-            if "store" in different:
-                _log.error("node %s keeps its data in another database: it is not one with this", node.name)
-            elif different:
+            if different := differences(own.fingerprint, node.fingerprint):
                 names = ", ".join(different)
                 _log.warning("node %s has other settings than this one, where all need the same: %s", node.name, names)
+        for node in self._guide.strangers():
+            if (node.node_id, node.store) not in self._told:
+                self._told.add((node.node_id, node.store))
+                _log.error(
+                    "node %s calls its cluster the same, and keeps its data in another database: it is none of this "
+                    "cluster. Give each of the two a name of its own (--cluster)",
+                    node.name,
+                )

@@ -187,26 +187,14 @@ class Node:
         if settings.traces is not None:
             traces = Traces(settings.traces, settings.name or socket.gethostname(), version("madang"))
             self._stack.push_async_callback(traces.close)
-        if self._nats is not None:
+        if self._nats is not None and self._nats_nodes is not None:
+            # Closed after the store: what is stored last is told. Started after it: by its name nodes find each other.
             self._stack.push_async_callback(self._nats.close)
-            await self._nats.start(settings.wait)
-        if self._nats_nodes is not None:
             self._stack.push_async_callback(self._nats_nodes.close)
+        self._store = store = await self._open_store()
+        if self._nats is not None and self._nats_nodes is not None:
+            await self._nats.start(settings.wait, store.store_id)
             await self._nats_nodes.start()
-        if settings.database is None and not settings.data.exists():  # a start that fails leaves no empty data behind
-            for address in settings.addresses:
-                await check_free(address)
-        where: Path | SharedDatabase = settings.data
-        if settings.database is not None:
-            where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
-        self._store = store = await open_store(
-            where, posting.append, self._committed, now, self._hub.is_behind, self._recovered
-        )
-        self._stack.push_async_callback(store.close)
-        writer = asyncio.create_task(store.work(), name="madang-writer")
-        self._stack.push_async_callback(finish, writer)
-        self._stack.callback(store.drain)
-        await _join(store, settings)
         self._hub.use(store)
         self._stack.push_async_callback(self._hub.close)
         if traces is not None:
@@ -233,6 +221,23 @@ class Node:
         for name, action, interval in self._chores():
             task = asyncio.create_task(every(interval, action), name=f"madang-{name}")
             self._stack.push_async_callback(cancel, task)
+
+    async def _open_store(self) -> Store:
+        """The store, which works; it is one of this cluster's."""
+        settings = self.settings
+        if settings.database is None and not settings.data.exists():  # a start that fails leaves no empty data behind
+            for address in settings.addresses:
+                await check_free(address)
+        where: Path | SharedDatabase = settings.data
+        if settings.database is not None:
+            where = SharedDatabase(settings.database, settings.database_connections, settings.wait)
+        store = await open_store(where, posting.append, self._committed, now, self._hub.is_behind, self._recovered)
+        self._stack.push_async_callback(store.close)
+        writer = asyncio.create_task(store.work(), name="madang-writer")
+        self._stack.push_async_callback(finish, writer)
+        self._stack.callback(store.drain)
+        await _join(store, settings)
+        return store
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
         """What is done now and then: a name, the action, and how often, seconds."""
@@ -352,8 +357,9 @@ class Node:
             name=settings.name or f"{socket.gethostname()}:{self.listen.port}",
             version=version("madang"),
             started_at=now(),
-            fingerprint=fingerprint(shared(settings) | {"store": store.store_id}),
+            fingerprint=fingerprint(shared(settings)),
             addresses=self._stand.told(),
+            store=store.store_id,
         )
 
     def _interceptors(self, contract: Contract) -> list[grpc.aio.ServerInterceptor]:

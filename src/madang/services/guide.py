@@ -91,6 +91,10 @@ class Guide:
         """The other nodes."""
         return [node for node in self._nodes.known() if node.node_id != self._own.node_id]
 
+    def strangers(self) -> list[NodeInfo]:
+        """Nodes that take themselves for some of this cluster, by its name, and are none."""
+        return self._nodes.strangers()
+
     def can_go(self) -> bool:
         """Whether whoever is here can go elsewhere."""
         return balance.can_go(self._nodes.known(), self._own)

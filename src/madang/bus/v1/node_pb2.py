@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from madang.bus.v1 import event_pb2 as madang_dot_bus_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18madang/bus/v1/node.proto\x12\rmadang.bus.v1\x1a\x19madang/bus/v1/event.proto\"\x80\x02\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x12\n\nstarted_at\x18\x04 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x35\n\taddresses\x18\x06 \x03(\x0b\x32\".madang.bus.v1.Node.AddressesEntry\x12\x0c\n\x04load\x18\x07 \x01(\x03\x12\x10\n\x08\x64raining\x18\x08 \x01(\x08\x12\x16\n\x0e\x63laims_version\x18\t \x01(\x03\x1a\x30\n\x0e\x41\x64\x64ressesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x06\x43laims\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\r\n\x05parts\x18\x02 \x01(\x05\x12$\n\x06\x63laims\x18\x03 \x03(\x0b\x32\x14.madang.bus.v1.Claimb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18madang/bus/v1/node.proto\x12\rmadang.bus.v1\x1a\x19madang/bus/v1/event.proto\"\x8f\x02\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x12\n\nstarted_at\x18\x04 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x35\n\taddresses\x18\x06 \x03(\x0b\x32\".madang.bus.v1.Node.AddressesEntry\x12\x0c\n\x04load\x18\x07 \x01(\x03\x12\x10\n\x08\x64raining\x18\x08 \x01(\x08\x12\x16\n\x0e\x63laims_version\x18\t \x01(\x03\x12\r\n\x05store\x18\n \x01(\t\x1a\x30\n\x0e\x41\x64\x64ressesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x06\x43laims\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\r\n\x05parts\x18\x02 \x01(\x05\x12$\n\x06\x63laims\x18\x03 \x03(\x0b\x32\x14.madang.bus.v1.Claimb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODE_ADDRESSESENTRY']._loaded_options = None
   _globals['_NODE_ADDRESSESENTRY']._serialized_options = b'8\001'
   _globals['_NODE']._serialized_start=71
-  _globals['_NODE']._serialized_end=327
-  _globals['_NODE_ADDRESSESENTRY']._serialized_start=279
-  _globals['_NODE_ADDRESSESENTRY']._serialized_end=327
-  _globals['_CLAIMS']._serialized_start=329
-  _globals['_CLAIMS']._serialized_end=407
+  _globals['_NODE']._serialized_end=342
+  _globals['_NODE_ADDRESSESENTRY']._serialized_start=294
+  _globals['_NODE_ADDRESSESENTRY']._serialized_end=342
+  _globals['_CLAIMS']._serialized_start=344
+  _globals['_CLAIMS']._serialized_end=422
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,7 @@ class Node(_message.Message):
     LOAD_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     CLAIMS_VERSION_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """Made anew at each start."""
     name: _builtins.str
@@ -70,6 +71,8 @@ class Node(_message.Message):
     """It is about to go."""
     claims_version: _builtins.int
     """The version of its claims that the bucket has; see Claims."""
+    store: _builtins.str
+    """The id of its store: a node with another one is none of this cluster."""
     @_builtins.property
     def addresses(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Where clients reach each service that it serves."""
@@ -86,10 +89,11 @@ class Node(_message.Message):
         load: _builtins.int = ...,
         draining: _builtins.bool = ...,
         claims_version: _builtins.int = ...,
+        store: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "claims_version", b"claims_version", "draining", b"draining", "fingerprint", b"fingerprint", "load", b"load", "name", b"name", "node_id", b"node_id", "started_at", b"started_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "claims_version", b"claims_version", "draining", b"draining", "fingerprint", b"fingerprint", "load", b"load", "name", b"name", "node_id", b"node_id", "started_at", b"started_at", "store", b"store", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
