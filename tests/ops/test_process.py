@@ -112,7 +112,8 @@ async def test_from_the_command_line(server: ServerProcess, pair: Files) -> None
     assert plain.code == 3
     untrusted = await madang(*send, "--tls", "--timeout", "1")
     assert untrusted.code == 3
-    assert "its certificate is not trusted" in untrusted.err
+    assert f"its certificate is not trusted (SHA-256 {pair.fingerprint}): --tls-pin with this" in untrusted.err
+    assert "it takes TLS alone: --tls talks to it so" in plain.err
     assert (await madang(*send, "--tls-pin", "nonsense")).code == 2
 
 

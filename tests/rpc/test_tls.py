@@ -18,6 +18,7 @@ from certs import Authority, Files, expired, self_signed
 from support import PATIENCE, eventually
 
 import madang
+from madang.client.connect import look_at
 from madang.node import node
 from madang.node.embed import Server
 from madang.node.settings import SettingError
@@ -73,6 +74,13 @@ async def talk(server: Server, tls: madang.Tls | bool | None, timeout: float = P
         return (await client.send("lobby", "hello")).sequence
 
 
+async def stays_out(target: str, tls: madang.Tls | bool, told: str) -> None:
+    """Whoever connects is told why not, and that long before it would have given up."""
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(madang.ServerUnreachable, match=told):
+            await madang.connect(target, tls=tls, timeout=3600)
+
+
 async def test_versions(pair: Files) -> None:
     async with serving(pair) as server:
         assert await shown(server) == ("TLSv1.3", pair.fingerprint)
@@ -92,9 +100,11 @@ async def test_who_trusts_the_certificate_gets_in(pair: Files) -> None:
 async def test_who_does_not_stays_out(pair: Files, tmp_path: Path) -> None:
     other = self_signed(tmp_path / "other")
     async with serving(pair) as server:
-        for tls in (True, madang.Tls(ca=other.cert), False):
-            with pytest.raises(madang.ServerUnreachable):
-                await talk(server, tls, SOON)
+        untrusted, bare = f"its certificate is not trusted .*{pair.fingerprint}", "it takes TLS alone"
+        for tls, told in ((True, untrusted), (madang.Tls(ca=other.cert), untrusted), (False, bare)):
+            await stays_out(server.target, tls, told)
+            with pytest.raises(madang.ServerUnreachable, match=told):
+                await look_at(server.target, tls=tls)
         with pytest.raises(madang.ServerNotTrusted, match=pair.fingerprint):
             await talk(server, madang.Tls(pin=other.fingerprint))
         assert await talk(server, madang.Tls(pin=pair.fingerprint)) == 1, "nobody else has said anything"
@@ -105,8 +115,25 @@ async def test_a_pin_needs_no_name_and_no_authority(tmp_path: Path) -> None:
     issued = Authority(tmp_path / "ca").issue("chat.example.org", "*.example.org")
     async with serving(issued) as server:
         assert await talk(server, madang.Tls(pin=issued.fingerprint)) > 0
-        with pytest.raises(madang.ServerUnreachable):
-            await talk(server, madang.Tls(ca=issued.cert), SOON)
+        authority = madang.Tls(ca=tmp_path / "ca" / "ca.pem")
+        await stays_out(server.target, authority, r"is for \*\.example\.org, chat\.example\.org, not for 127\.0\.0\.1")
+
+
+async def test_plain_text_is_known_when_tls_was_wanted(tmp_path: Path) -> None:
+    async with Server(listen="127.0.0.1:0", guests=True, drain=0.2) as server:
+        for tls in (True, madang.Tls(pin="0" * 64)):
+            await stays_out(server.target, tls, "it does not speak TLS")
+
+
+async def test_one_good_node_is_enough(pair: Files) -> None:
+    """What is wrong with TLS at one address keeps nobody from another one; at all of them, nobody waits."""
+    trust = madang.Tls(ca=pair.cert)
+    async with serving(pair) as good, Server(listen="127.0.0.1:0", guests=True, drain=0.2) as bare:
+        both = f"{bare.target},{good.target}"
+        for _ in range(4):  # the first one is any of them
+            async with madang.connect(both, tls=trust) as client:
+                assert client.server.target == good.target
+        await stays_out(both, True, "not trusted|not speak TLS")
 
 
 async def test_no_pin_makes_an_expired_certificate_good(tmp_path: Path) -> None:
@@ -118,8 +145,7 @@ async def test_no_pin_makes_an_expired_certificate_good(tmp_path: Path) -> None:
     await other.start()
     try:
         for tls in (madang.Tls(pin=old.fingerprint), madang.Tls(ca=old.cert)):
-            with pytest.raises(madang.ServerUnreachable, match="expired"):
-                await madang.connect(target, tls=tls, timeout=SOON)
+            await stays_out(target, tls, "has expired, on ")
     finally:
         await other.stop(None)
 
@@ -142,7 +168,7 @@ async def test_client_certificates(pair: Files, tmp_path: Path) -> None:
             madang.Tls(ca=pair.cert, cert=stranger.cert, key=stranger.key),
             madang.Tls(pin=pair.fingerprint, cert=stranger.cert, key=stranger.key),
         ):
-            with pytest.raises(madang.ServerUnreachable):
+            with pytest.raises(madang.ServerUnreachable, match="ends the connection after the handshake"):
                 await talk(server, tls, SOON)
 
 

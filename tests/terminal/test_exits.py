@@ -106,3 +106,21 @@ def test_every_code_is_explained() -> None:
 )
 def test_sentences(error: BaseException, text: str) -> None:
     assert explain(error, channel="dev", to_join="/join dev") == text
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ("SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: self signed certificate: OK", "is not trusted: see"),
+        ("SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: certificate has expired: OK", "has expired"),
+        ("UNAUTHENTICATED: Hostname Verification Check failed.", "is for another name"),
+        ("SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER: Invalid certificate", "or wants TLS"),
+    ],
+)
+def test_what_grpc_says_of_tls_in_plain_words(problem: str, told: str) -> None:
+    assert told in explain(errors.ServerUnreachable(target="host:1", problem=problem))
+
+
+def test_no_text_of_an_error_is_made_small() -> None:
+    assert explain(ConnectionError("SHA-256 of Kim's")) == "SHA-256 of Kim's"
+    assert explain(OSError(28, "No space left on device", "KIM")) == "KIM: no space left on device"

@@ -18,6 +18,7 @@ from madang.client.keyring import Keyring
 from madang.client.known import ChannelRef
 from madang.client.line import next_try
 from madang.client.nodes import split_targets
+from madang.client.obstacle import obstacles, stays
 from madang.client.session import Guest, NewAccount, Password, Proof, SignedIn, Token, Wish, sign_in
 from madang.client.store import Post
 from madang.client.tls import Tls, secure, wanted
@@ -102,10 +103,11 @@ def connect(
 
     When it is done, everything that happens from then on (or from the positions in `state`) is in `client.events()`.
 
-    Raises ServerUnreachable; ServerNotTrusted when the certificate is not the pinned one; CredentialsWrong; another
-    Unauthenticated when `token`, or a person's session in `state`, is not good; AccountBanned, GuestsNotAllowed;
-    RateLimited for too many tries; ChannelNotFound and NotAMember for `channels`; StateInUse, or another StateError, or
-    OSError, for `state`; OSError for the files of `tls`; InvalidField for a password of nobody.
+    Raises ServerUnreachable, without a second try where TLS is why; ServerNotTrusted when the certificate is not the
+    pinned one; CredentialsWrong; another Unauthenticated when `token`, or a person's session in `state`, is not good;
+    AccountBanned, GuestsNotAllowed; RateLimited for too many tries; ChannelNotFound and NotAMember for `channels`;
+    StateInUse, or another StateError, or OSError, for `state`; OSError for the files of `tls`; InvalidField for a
+    password of nobody.
     """
     proof: Proof = Guest(handle)
     if token is not None:
@@ -169,26 +171,39 @@ async def look_at(target: str, *, timeout: float = 10.0, tls: Tls | bool | None 
 @asynccontextmanager
 async def _at_the_door(target: str, timeout: float, tls: Tls | bool | None) -> AsyncIterator[Transport]:
     """The way to a server, for what needs no session."""
-    transport = Transport(split_targets(target), await secure(wanted(tls, target), target, time.monotonic() + timeout))
+    secured = wanted(tls, target)
+    async with _telling_why(target, secured):
+        transport = Transport(split_targets(target), await secure(secured, target, time.monotonic() + timeout))
+        try:
+            if transport.are_several:
+                await transport.arrive()  # what is asked next may not be asked twice: it needs a node that is there
+            yield transport
+        finally:
+            await transport.close()
+
+
+@asynccontextmanager
+async def _telling_why(target: str, tls: Tls | None) -> AsyncIterator[None]:
+    """Where the server cannot be reached in the block, say so if that is because of TLS."""
     try:
-        if transport.are_several:
-            await transport.arrive()  # what is asked next may not be asked twice: it needs a node that is there
-        yield transport
-    finally:
-        await transport.close()
+        yield
+    except ServerUnreachable as error:
+        found = [each for each in await obstacles(target, tls) if each is not None]
+        raise (found[0] if found else error) from None
 
 
 async def _open(options: Options) -> Client:
     home = await Home.open(options.state, options.keyring)
     deadline = time.monotonic() + options.timeout
     try:
-        transport = Transport(split_targets(options.target), await secure(options.tls, options.target, deadline))
+        async with _telling_why(options.target, options.tls):
+            transport = Transport(split_targets(options.target), await secure(options.tls, options.target, deadline))
     except BaseException:
         await home.close()
         raise
     try:
         saved = await home.credentials(needs_token=isinstance(options.proof, Guest))
-        signed = await _first_contact(transport, Wish(options.proof, options.device, saved), deadline)
+        signed = await _first_contact(transport, Wish(options.proof, options.device, saved), deadline, options.tls)
         left = await home.store.outbox()
         if signed.stranger is not None:  # first of all: nothing may ever be sent as somebody else, also after a crash
             await home.store.forget()
@@ -200,10 +215,11 @@ async def _open(options: Options) -> Client:
         raise
 
 
-async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> SignedIn:
-    """Sign in, and again while the server cannot be reached, until the deadline."""
+async def _first_contact(transport: Transport, wish: Wish, deadline: float, tls: Tls | None) -> SignedIn:
+    """Sign in, and again while the server cannot be reached, until the deadline; not where TLS is why."""
     backoff = Backoff()
     last: MadangError | None = None
+    found: list[ServerUnreachable | None] = []
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             while True:
@@ -213,11 +229,15 @@ async def _first_contact(transport: Transport, wish: Wish, deadline: float) -> S
                 except MadangError as error:
                     if not is_passing(error) or _is_long(error, deadline):
                         raise
+                    if isinstance(error, ServerUnreachable) and not found:
+                        found = await obstacles(transport.address, tls)
+                        if found[0] is not None and all(map(stays, found)):
+                            raise found[0] from None
                     last = error
                     await asyncio.sleep(await next_try(transport, visit, error, backoff))
     except TimeoutError:
         if isinstance(last, ServerUnreachable):
-            raise last from None
+            raise next(filter(None, found), last) from None
         raise ServerUnreachable(target=transport.address, problem=str(last or "no answer in time")) from None
 
 

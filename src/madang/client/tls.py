@@ -106,27 +106,37 @@ async def secure(tls: Tls | None, target: str, deadline: float) -> Secure | None
 
 async def _certificate(tls: Tls, target: str, deadline: float) -> bytes:
     """The certificate that the server shows, DER. Nothing is believed of it yet, and nothing is sent."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    if tls.cert is not None and tls.key is not None:
-        context.load_cert_chain(tls.cert, tls.key)
+    context = unbelieving(tls)
     addresses = [split_address(each) for each in split_targets(target)]
     backoff = Backoff()
     problem = "no answer in time"
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             while True:
+                speaking = 0
                 for host, port in addresses:
                     try:
                         async with asyncio.timeout(_PATIENCE if len(addresses) > 1 else None):
                             return await _shown(host, port, context)
                     except OSError as error:
                         problem = error.strerror or str(error)
+                        speaking += isinstance(error, ssl.SSLError)
+                if speaking == len(addresses):  # all are there, and none of them will show one the next time
+                    raise ServerUnreachable(target=target, problem=problem)
                 await asyncio.sleep(backoff.next(None))
     except TimeoutError:
         raise ServerUnreachable(target=target, problem=problem) from None
+
+
+def unbelieving(tls: Tls) -> ssl.SSLContext:
+    """For looking at a server's certificate whatever it is; with the client's own, for servers that ask for one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    if tls.cert is not None and tls.key is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
 
 
 async def _shown(host: str, port: int, context: ssl.SSLContext) -> bytes:
@@ -144,14 +154,19 @@ async def _shown(host: str, port: int, context: ssl.SSLContext) -> bytes:
 
 def _name_of(der: bytes) -> str:
     """A name that the certificate is for. gRPC insists on one; which, does not matter for a pinned certificate."""
-    certificate = x509.load_der_x509_certificate(der)
+    names = names_of(x509.load_der_x509_certificate(der))
+    return names[0].replace("*", "any", 1) if names else "localhost"
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """What the certificate is for: hosts, IP addresses; at the end whom it is called after."""
     names: list[str] = []
     with suppress(x509.ExtensionNotFound):
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names += extension.get_values_for_type(x509.DNSName)
         names += [str(address) for address in extension.get_values_for_type(x509.IPAddress)]
     names += [str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return names[0].replace("*", "any", 1) if names else "localhost"
+    return list(dict.fromkeys(names))
 
 
 def _read(path: str | os.PathLike[str] | None) -> bytes | None:

@@ -80,8 +80,7 @@ def explain(error: BaseException, *, channel: str = "", to_join: str = "") -> st
         case errors.ServerDraining():
             text = "the server is shutting down"
         case errors.ServerUnreachable():
-            target, problem = error.facts.get("target", "the server"), str(error.facts.get("problem", ""))
-            text = f"cannot reach {target}: {_way(problem)}"
+            text = f"cannot reach {error.facts.get('target', 'the server')}: {_obstacle(error) or _way(error)}"
         case TimeoutError() if not str(error):
             text = "the server did not answer in time"
         case OSError():
@@ -144,8 +143,9 @@ _WAYS: tuple[tuple[str, str], ...] = (
     ("network is unreachable", "there is no network"),
     ("timeout occurred", "no answer in time"),
     ("deadline exceeded", "no answer in time"),
-    ("certificate_verify_failed", "its certificate is not trusted: see --tls-ca and --tls-pin"),
     ("certificate has expired", "its certificate has expired"),
+    ("certificate verify failed", "its certificate is not trusted: see --tls-ca and --tls-pin"),
+    ("hostname verification", "its certificate is for another name: see --tls-pin"),
     ("wrong version number", "it does not speak this protocol, or wants TLS"),
     ("trying to connect an http1.x server", "it is not a madang server"),
     ("received http2 header with status", "it is not a madang server"),
@@ -156,14 +156,34 @@ _WAYS: tuple[tuple[str, str], ...] = (
 )
 
 
-def _way(problem: str) -> str:
+_SAME_SHA = "--tls-pin with this SHA-256 trusts it, if whoever runs the server gave you the same one"
+_OBSTACLES: dict[str, str] = {
+    "untrusted": f"{_SAME_SHA}; --tls-ca FILE trusts an authority, or the certificate in a file",
+    "name": f"call it by that name, or {_SAME_SHA}",
+    "dates": "whoever runs the server has to renew it, or a clock is wrong",
+    "wants-plain": "--no-tls talks to it in plain text, which anybody on the way can read",
+    "wants-tls": "--tls talks to it so, with --tls-pin SHA256 or --tls-ca FILE where no authority vouches for it",
+    "wants-certificate": "--client-cert FILE with --client-key FILE shows it",
+    "hangs-up": "it may ask for a certificate of yours; --client-cert FILE with --client-key FILE shows one",
+    "refuses-certificate": "whoever runs the server says which authority has to have signed it",
+}
+"""How to go on where TLS is why a server cannot be reached, by the cause that the client found."""
+
+
+def _obstacle(error: errors.MadangError) -> str:
+    way = _OBSTACLES.get(str(error.facts.get("cause", "")))
+    return f"{error.facts.get('problem', '')}: {way}" if way else ""
+
+
+def _way(error: errors.MadangError) -> str:
     """What gRPC says of a connection, in plain words where they are known."""
-    told = problem.casefold()
+    problem = str(error.facts.get("problem", ""))
+    told = problem.casefold().replace("_", " ")
     return next((plain for part, plain in _WAYS if part in told), problem or "no answer")
 
 
 def _os_error(error: OSError) -> str:
-    reason = (error.strerror or str(error)).lower()
+    reason = (error.strerror or "").lower() or str(error)
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
