@@ -314,12 +314,29 @@ def test_a_name_that_is_taken(server: ServerProcess, tmp_path: Path, channel: st
     name = channel
     first, second = (Person(name, tmp_path / place, server.target) for place in ("one", "two"))
     assert first.run("send", "lobby", "hello").err == ""
-    told = second.run("send", "lobby", "hello").err
-    assert told.startswith(f"madang: {name} is taken; you are a new guest, {name}-2 (if {name} is you: madang signin ")
-    assert told.endswith(f" --handle {name})\n")
+    for command in (("send", "lobby", f"as {name}"), ("tail", "lobby", "--no-follow"), ("send", "lobby", f"as {name}")):
+        done = second.run(*command)
+        assert (done.code, done.out) == (7, "")
+        assert done.err == (
+            f"madang: {name} is taken: if that is you, madang signin --server {server.target} --handle {name}; "
+            "else take another --name\n"
+        )
+    assert f"as {name}" not in stored(first, "lobby")
+    assert f"{name}-" not in first.run("users").out, "and nobody is left behind"
+    third = Person(name, tmp_path / "three", server.target)
+    assert f"{name} is taken; you are {name}-2." in third.run("console", stdin="/quit\n").lines
+    assert f" {name}-2 ✓ hello" in third.run("send", "lobby", "hello").out, "as it was told to be in the console"
+
+
+def test_a_name_that_nobody_has_chosen_gets_a_number(server: ServerProcess, tmp_path: Path, channel: str) -> None:
+    first, second = (Person(channel, tmp_path / place, server.target) for place in ("one", "two"))
+    assert first.run("send", "lobby", "hello").err == ""
+    second.environment |= {"LOGNAME": channel, "USER": channel}
+    del second.environment["MADANG_NAME"]
+    done = second.run("send", "lobby", "hello")
+    assert done.code == 0
+    assert done.err.startswith(f"madang: {channel} is taken; you are a new guest, {channel}-2 (if {channel} is you: ")
     assert second.run("send", "lobby", "hello").err == "", "it is told once"
-    third = Person(name, tmp_path / "three", server.target).run("console", stdin="/quit\n")
-    assert f"{name} is taken; you are {name}-3." in third.lines
 
 
 def test_users(person: Maker) -> None:

@@ -40,7 +40,7 @@ class Options:
     server: str
     """`host:port`; with commas between them where these are several nodes of it."""
     name: str
-    """The handle to be known by; the server may give another where it is taken."""
+    """The handle to be known by; where it is taken, the server gives another one."""
     folder: Path | None
     """Where this user of this server is kept; None: nowhere, everything ends with the command."""
     timeout: float
@@ -53,6 +53,8 @@ class Options:
     """A token from the environment, for bots and scripts: it is used in place of what is kept."""
     keyring: bool = True
     """Whether tokens may go to the system's keyring."""
+    named: bool = False
+    """Whether the user has said the name, for this command or in the environment."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +73,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="HANDLE",
         type=checked(checked_handle),
         default=absent,
-        help="who you are; environment: MADANG_NAME; default: who signed in last, else your name on this computer",
+        help="who you are; somebody else's name is an error, but in the console; environment: MADANG_NAME; "
+        "default: who signed in last, else your name on this computer",
     )
     group.add_argument(
         "--state",
@@ -127,8 +130,8 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str] =
     given = vars(arguments)
     server = given.get("server") or _from(environment, "MADANG_SERVER", server_address) or DEFAULT_SERVER
     base = (given.get("state") or _from(environment, "MADANG_STATE", Path) or state_base()).expanduser()
-    name = given.get("name") or _from(environment, "MADANG_NAME", checked_handle)
-    name = name or signed_in_name(base, server) or system_handle()
+    said = given.get("name") or _from(environment, "MADANG_NAME", checked_handle)
+    name = said or signed_in_name(base, server) or system_handle()
     tls = _read_tls(given, environment)
     return Options(
         server,
@@ -139,6 +142,7 @@ def read_options(arguments: argparse.Namespace, environment: Mapping[str, str] =
         token=environment.get("MADANG_TOKEN") or None,
         keyring=_from(environment, "MADANG_KEYRING", _yes) is not False,
         tls=tls if tls is not None else remembered_trust(base, server),
+        named=bool(said),
     )
 
 

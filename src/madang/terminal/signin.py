@@ -103,26 +103,38 @@ async def _borrowed(options: Options, live: bool, channels: Sequence[ChannelRef]
         except Unauthenticated:
             if saved is not None and not _is_guest(saved):
                 raise
-    new = await _new_token(options, options.folder, token)
+    strict = options.named and saved is None
+    new = await _new_token(options, options.folder, token, strict=strict)
     client = await _connect(options, token=new, live=live, channels=channels)
     if token is not None:
         print_error(f"the saved session has ended; you are a new guest, {client.me.handle}")
     elif is_numbered(client.me.handle, options.name):
-        way = f"if {options.name} is you: madang signin --server {options.server} --handle {options.name}"
+        way = f"if {options.name} is you: {_to_sign_in(options)}"
         print_error(f"{options.name} is taken; you are a new guest, {client.me.handle} ({way})")
     return client
 
 
-async def _new_token(options: Options, folder: Path, bad: str | None) -> str:
-    """Sign in as a new guest, and save the token; or take what another command saves at this very moment."""
+async def _new_token(options: Options, folder: Path, bad: str | None, *, strict: bool) -> str:
+    """Sign in as a new guest, and save the token; or take what another command saves at this very moment.
+
+    `strict`: raises CommandError where somebody else has the name: a script that goes by a name has to be that one.
+    """
     while True:
         with suppress(StateInUse):
             async with _connect(options, handle=options.name, state=folder, live=False) as client:
-                return client.token
+                if not (strict and is_numbered(client.me.handle, options.name)):
+                    return client.token
+                await client.delete_account(messages="anonymize", drain=0)  # the guest that nobody wanted
+                way = f"if that is you, {_to_sign_in(options)}; else take another --name"
+                raise CommandError(f"{options.name} is taken: {way}", Exit.REFUSED)
         saved = await saved_session(options)
         if saved is not None and saved.token and saved.token != bad:
             return saved.token
         await asyncio.sleep(_AGAIN)
+
+
+def _to_sign_in(options: Options) -> str:
+    return f"madang signin --server {options.server} --handle {options.name}"
 
 
 def _connect(
