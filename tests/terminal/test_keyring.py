@@ -10,6 +10,8 @@ import pytest
 
 from .conftest import PASSWORD, Person, ServerProcess
 
+WAITING = "madang: waiting for the system's keyring, perhaps to be unlocked … (with MADANG_KEYRING=off a session that "
+
 
 @pytest.fixture
 def mina(server: ServerProcess, tmp_path: Path) -> Person:
@@ -99,7 +101,8 @@ def test_a_keyring_that_does_not_work(mina: Person, tmp_path: Path, backend: str
     use(mina, backend, tmp_path)
     told = register(mina)
     line = f"madang: the system's keyring {problem}; the session is kept in a file that only you can read\n"
-    assert told.endswith(line)  # after a word of patience where the keyring takes its time
+    assert told.endswith(line)
+    assert (WAITING in told) == (backend == "Hanging")
     assert credentials(mina)["token"]
     done = mina.run("send", "lobby", "hello")
     assert (done.code, done.err) == (0, "")
@@ -112,6 +115,7 @@ def test_a_keyring_that_holds_the_session_and_does_not_give_it(mina: Person, tmp
     done = mina.run("send", "lobby", "hello")
     assert done.code == 1
     assert "madang: the system's keyring does not " in done.err
+    assert (WAITING in done.err) == (backend == "Hanging")
     assert done.err.endswith(f"and it holds the session of {mina.name}; unlock it, or sign in again\n")
     signed_in = mina.run("signin", "--password-file", "-", stdin=PASSWORD)
     assert signed_in.code == 0

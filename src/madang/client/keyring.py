@@ -37,6 +37,12 @@ class Keyring:
         """`tell` is told in one sentence when the keyring does not work, and a file is used in its place."""
         self._tell = tell
         self._broken = ""
+        self._asked = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an answer is waited for now: perhaps for somebody to unlock it."""
+        return self._asked > 0
 
     async def put(self, label: str, token: str) -> str | None:
         """Keep a token; returns the name of its entry, or None where there is no keyring that works."""
@@ -59,6 +65,7 @@ class Keyring:
     async def _ask(self, question: Callable[[], T]) -> T:
         if self._broken:
             raise KeyringError(self._broken)
+        self._asked += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 return await _in_a_thread(question)
@@ -66,6 +73,8 @@ class Keyring:
             self._broken = "the system's keyring does not answer"
         except Exception as error:  # whatever the many kinds of keyring raise
             self._broken = f"the system's keyring does not work ({type(error).__name__})"
+        finally:
+            self._asked -= 1
         raise KeyringError(self._broken)
 
 

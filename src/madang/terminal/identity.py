@@ -20,7 +20,7 @@ from madang.terminal.options import Options, as_name, read_options
 from madang.terminal.output import print_record, print_texts
 from madang.terminal.places import forget_signed_in, remember_signed_in
 from madang.terminal.records import user_record
-from madang.terminal.signin import device, in_time, keyring_of, saved_session
+from madang.terminal.signin import device, in_time, keyring_of, saved_session, telling_waits
 from madang.terminal.trust import remember_trust
 
 
@@ -106,7 +106,7 @@ async def become(options: Options, person: NewPerson) -> User:
     Raises the MadangError of a refusal; CommandError where a console of this person is open.
     """
     before = None
-    with suppress(StateError):  # what cannot be read is replaced
+    with suppress(StateError), telling_waits(options):  # what cannot be read is replaced
         before = await saved_session(options, needs_token=False)
     async with in_time(options):
         client = await _first(options, person)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from madang.client.client import Client
@@ -28,9 +28,13 @@ from madang.terminal.places import is_numbered
 
 _AGAIN = 0.05
 _KEYRING = Keyring(print_error)  # one for all: when it does not work, that is found out, and told, once
+_WAITED_KEYRING = (
+    "waiting for the system's keyring, perhaps to be unlocked … "
+    "(with MADANG_KEYRING=off a session that begins is kept in a file)"
+)
 _SILENT = 1.0
 _SILENT_IN_SCRIPTS = 3.0
-"""Seconds after which the user is told that the server does not answer yet: at a terminal, and anywhere else."""
+"""Seconds after which the user is told what does not answer yet: at a terminal, and anywhere else."""
 
 
 @asynccontextmanager
@@ -68,13 +72,14 @@ async def saved_session(options: Options, *, needs_token: bool = True) -> Creden
     """What is kept in the user's state folder; None when that is nothing. Raises StateError."""
     if options.folder is None:
         return None
-    return await read_credentials(options.folder, keyring_of(options), needs_token=needs_token)
+    return await read_credentials(options.folder, _KEYRING, needs_token=needs_token)  # wherever it was put
 
 
 async def comes_anew(options: Options) -> bool:
     """Whether nothing is kept of the user yet, so that the server takes it for a new guest."""
     try:
-        return options.token is None and await saved_session(options, needs_token=False) is None
+        with telling_waits(options):
+            return options.token is None and await saved_session(options, needs_token=False) is None
     except StateError:  # it is told when it is used
         return False
 
@@ -165,11 +170,10 @@ async def in_time(options: Options) -> AsyncIterator[None]:
     """The block, which gets a client, has the user's timeout; what goes wrong with the state folder or the session is
     told in one sentence.
     """
-    silent = _SILENT if sys.stderr.isatty() else _SILENT_IN_SCRIPTS
-    waiting = asyncio.get_running_loop().call_later(silent, print_error, f"waiting for {options.server} …")
     try:
-        async with asyncio.timeout(options.timeout + _SILENT):  # the SDK's own timeout knows better what was wrong
-            yield
+        with telling_waits(options):
+            async with asyncio.timeout(options.timeout + _SILENT):  # the SDK's own timeout knows better what was wrong
+                yield
     except StateInUse:
         raise CommandError(f"a console of {options.name} is open; leave it first", Exit.FAILED) from None
     except StateError as error:
@@ -184,6 +188,27 @@ async def in_time(options: Options) -> AsyncIterator[None]:
     except TimeoutError:
         problem = f"no answer within {options.timeout:g} s"
         raise ServerUnreachable(target=options.server, problem=problem) from None
+
+
+@contextmanager
+def telling_waits(options: Options) -> Iterator[None]:
+    """Where the block takes its time, tell the user what it waits for: once the keyring, once the server."""
+    loop = asyncio.get_running_loop()
+    silent = _SILENT if sys.stderr.isatty() else _SILENT_IN_SCRIPTS
+    told: set[str] = set()
+    waiting: asyncio.TimerHandle
+
+    def tell() -> None:
+        nonlocal waiting
+        waited_for = _WAITED_KEYRING if _KEYRING.is_asked else f"waiting for {options.server} …"
+        if waited_for not in told:
+            told.add(waited_for)
+            print_error(waited_for)
+        waiting = loop.call_later(silent, tell)
+
+    waiting = loop.call_later(silent, tell)
+    try:
+        yield
     finally:
         waiting.cancel()
 
