@@ -89,6 +89,13 @@ def test_every_code_is_explained() -> None:
             "cannot reach host:1: nothing listens there (connection refused)",
         ),
         (errors.ServerUnreachable(target="host:1", problem="odd\x1b"), "cannot reach host:1: odd␛"),
+        (
+            errors.InvalidField(field="user_id", rule="kim is not a person with an account"),
+            "kim is not a person with an account",
+        ),
+        (errors.InvalidField(field="guest.handle", rule="must be short"), "the handle must be short"),
+        (errors.InvalidField(field="status_text", rule="must be short"), "the status text must be short"),
+        (errors.InvalidField(field="expire_time", rule="has passed"), "the time has passed"),
         (TimeoutError(), "the server did not answer in time"),
         (errors.TokenMissing(), "you are not signed in"),
         (errors.SlowMode(channel_id=2, retry_after=2.4), "slow mode in #dev: 3 s to your next message"),

@@ -77,6 +77,8 @@ def explain(error: BaseException, *, channel: str = "", to_join: str = "") -> st
             text = f"you are not in {place}" + (f"; {to_join}" if to_join else "")
         case errors.MadangError() if told := _spoken(error, place):
             text = told
+        case errors.InvalidField(facts={"field": str(field), "rule": str(rule)}):
+            text = _rule(field, rule)
         case errors.ServerDraining():
             text = "the server is shutting down"
         case errors.ServerUnreachable():
@@ -116,6 +118,18 @@ def _spoken(error: errors.MadangError, place: str) -> str:
         return template.format_map(error.facts | told)
     except KeyError:  # a fact that the server did not give
         return ""
+
+
+_FIELDS = {"expire_time": "the time", "max_uses": "the number of uses", "user_ids": "a direct channel"}
+"""What fields of the contract are called where their own names say little."""
+_VERBS = ("must", "has", "is", "lies", "names")
+
+
+def _rule(field: str, rule: str) -> str:
+    """A rule of the contract that is broken, as a sentence: some rules are one, to others the field is the subject."""
+    name = field.rpartition(".")[2]
+    subject = _FIELDS.get(name, f"the {name.replace('_', ' ')}")
+    return f"{subject} {rule}" if rule.partition(" ")[0] in _VERBS else rule
 
 
 def _wait(error: errors.MadangError) -> str:
