@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -238,6 +239,21 @@ def test_the_connection_comes_back(own_server: ServerProcess, tmp_path: Path) ->
         assert window.count("The connection is lost") == 1
         assert window.count("Connected again.") == 1
         assert window.count("into the void") == 1
+
+
+def test_a_store_that_takes_nothing(own_server: ServerProcess, tmp_path: Path) -> None:
+    mina = Person("mina", tmp_path / "state", own_server.target)
+    with mina.console() as window:
+        other = sqlite3.connect(own_server.data / "madang.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        window.type(f"first{ENTER}second{ENTER}")
+        window.sees("! The server cannot use its store now: nothing was stored", "connected, cannot store now")
+        window.sees("2 unsent")
+        other.execute("ROLLBACK")
+        other.close()
+        window.sees("mina ✓ first", "mina ✓ second")
+        window.waits(lambda: "cannot store now" not in window.text, "all is well again")
+        assert window.count("The server cannot use its store now") == 1
 
 
 def test_another_channel_while_there_is_no_connection(own_server: ServerProcess, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from madang.client.transport import GONE_ELSEWHERE
 from madang.core import errors
 from madang.terminal.exits import MEANINGS, CommandError, Exit, code_of, epilog, explain
 
@@ -93,6 +94,16 @@ def test_every_code_is_explained() -> None:
             errors.InvalidField(field="user_id", rule="kim is not a person with an account"),
             "kim is not a person with an account",
         ),
+        (
+            errors.StorageUnavailable(problem="nothing was stored: disk full"),
+            "the server cannot use its store now: nothing was stored (disk full)",
+        ),
+        (
+            errors.ServerUnreachable(target="host:1", problem="nothing was read: Connection refused"),
+            "the server cannot use its store now: nothing was read (Connection refused)",
+        ),
+        (errors.ServerUnreachable(target="x", problem=GONE_ELSEWHERE), "its node was left for another one"),
+        (errors.StorageUnavailable(problem="this computer cannot keep it: x"), "this computer cannot keep it: x"),
         (errors.InvalidField(field="guest.handle", rule="must be short"), "the handle must be short"),
         (errors.InvalidField(field="status_text", rule="must be short"), "the status text must be short"),
         (errors.InvalidField(field="expire_time", rule="has passed"), "the time has passed"),

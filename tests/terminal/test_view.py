@@ -179,6 +179,13 @@ def test_the_connection_is_told_once(view: View) -> None:
     assert view.back() == []
 
 
+def test_going_on_at_another_node(view: View) -> None:
+    assert plain(view.lost("the server is shutting down", 100.0, moves=True)) == [
+        "! The connection is lost (the server is shutting down). Going on at another node."
+    ]
+    assert view.lost("no answer", 103.0) == []
+
+
 def test_names_change(view: View) -> None:
     say(view, LOBBY, 11, JOON, "hi")
     assert plain(view.user(User(8, "june", UserKind.GUEST, NOON))) == ["joon is june now."]

@@ -106,10 +106,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class SendDelayed:
-    """A message that was posted here waits, because the server takes no more so fast; it goes by itself.
+    """A message that was posted here waits: the server takes no more so fast, or cannot store. It goes by itself.
 
-    It is sent again in `seconds`; `error` says why (RateLimited, SlowMode). `outgoing` is still SENDING. What was
-    posted behind it (in slow mode: in its channel) waits too.
+    It is sent again in `seconds`; `error` says why (RateLimited, SlowMode, StorageUnavailable). `outgoing` is still
+    SENDING. What was posted behind it (in slow mode: in its channel) waits too.
     """
 
     outgoing: Outgoing

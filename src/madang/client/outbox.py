@@ -129,7 +129,7 @@ class Outbox:
             if error is None:
                 self._make_ready(outgoing)
             else:
-                self.fail(outgoing, StorageUnavailable(problem=f"nothing was stored: {error}"))
+                self.fail(outgoing, StorageUnavailable(problem=f"this computer cannot keep it: {error}"))
 
     def _leaves(self, outgoing: Outgoing) -> bool:
         """Take it out; False when it has its verdict already, because everything was given up."""

@@ -27,6 +27,7 @@ from madang.core.errors import (
     ResourceExhausted,
     ServerUnreachable,
     SlowMode,
+    StorageUnavailable,
     Unauthenticated,
     Unavailable,
 )
@@ -101,6 +102,8 @@ class Sender:
             delay = await next_try(self._transport, visit, error, self._backoff)
             if not isinstance(error, ResourceExhausted):
                 self._lost(error, delay)
+            if isinstance(error, StorageUnavailable) and self._outbox.ready:
+                self._delayed(self._outbox.ready[0], delay, error)
             await self._line.rest(delay, error)
 
     async def _send(self) -> None:

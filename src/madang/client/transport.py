@@ -46,6 +46,9 @@ ASK_TIMEOUT = 2.0
 MAX_AVOID = 32
 """How many addresses the contract lets one avoid."""
 
+GONE_ELSEWHERE = "the client has gone elsewhere"
+"""The problem of a call whose connection the client itself has given up."""
+
 _SAFE = ("Get", "List")
 """How the names of those requests begin that only read: they may be sent twice."""
 
@@ -253,7 +256,7 @@ class Transport:
         if task is not None and task.cancelling():
             return None
         self._check_open()
-        return ServerUnreachable(target=self.target, problem="the client has gone elsewhere")
+        return ServerUnreachable(target=self.target, problem=GONE_ELSEWHERE)
 
     async def close(self) -> None:
         """Close every connection; what waits for an answer raises ClientClosed."""

@@ -81,6 +81,10 @@ def explain(error: BaseException, *, channel: str = "", to_join: str = "") -> st
             text = _rule(field, rule)
         case errors.ServerDraining():
             text = "the server is shutting down"
+        case errors.StorageUnavailable() | errors.ServerUnreachable() if told := _store(error):
+            text = told
+        case errors.ServerUnreachable(facts={"problem": "the client has gone elsewhere"}):  # see client.transport
+            text = "its node was left for another one"
         case errors.ServerUnreachable():
             text = f"cannot reach {error.facts.get('target', 'the server')}: {_obstacle(error) or _way(error)}"
         case TimeoutError() if not str(error):
@@ -118,6 +122,15 @@ def _spoken(error: errors.MadangError, place: str) -> str:
         return template.format_map(error.facts | told)
     except KeyError:  # a fact that the server did not give
         return ""
+
+
+_STORE_SAYS = ("nothing was stored", "nothing was read")
+
+
+def _store(error: errors.MadangError) -> str:
+    """The sentence for a server that is there, while its database is not; empty where it is something else."""
+    what, _, why = str(error.facts.get("problem", "")).partition(": ")
+    return f"the server cannot use its store now: {what} ({why})" if what in _STORE_SAYS else ""
 
 
 _FIELDS = {"expire_time": "the time", "max_uses": "the number of uses", "user_ids": "a direct channel"}

@@ -18,7 +18,7 @@ from madang.client.events import (
     UserChanged,
 )
 from madang.client.outgoing import Outgoing
-from madang.core.errors import Internal
+from madang.core.errors import Internal, StorageUnavailable
 from madang.terminal.clock import now_micros
 from madang.terminal.exits import explain
 from madang.terminal.lines import Line
@@ -45,7 +45,9 @@ def happened(view: View, event: Event) -> list[Line]:
         case Connected():
             made = view.back()
         case Disconnected(error, retry_in):
-            made = view.lost(explain(error), time.time() + retry_in)
+            made = view.lost(explain(error), time.time() + retry_in, moves=retry_in == 0.0)
+        case SendDelayed(error=StorageUnavailable() as error):
+            made = view.stuck(explain(error))
         case SendDelayed(outgoing, seconds):
             view.delayed(outgoing.request_id, time.time() + seconds)
         case Sent(outgoing):

@@ -48,6 +48,7 @@ class View:
         self.channel_names: set[str] = set()
         self.current_id = LOBBY_ID
         self.retry_at: float | None = None
+        self.is_stuck = False
         self._day: date | None = None
         self._held: list[tuple[Channel, User, Message]] | None = None
 
@@ -183,6 +184,7 @@ class View:
 
     def stored(self, request_id: str, channel_id: int, sequence: int) -> None:
         """A message of the user's own is stored. It is printed when it comes back over the stream."""
+        self.is_stuck = False
         room = self.rooms.get(channel_id)
         self.pending.stored(request_id, channel_id, sequence, seen=room is None or room.shown >= sequence)
 
@@ -203,11 +205,19 @@ class View:
 
     # The connection
 
-    def lost(self, reason: str, retry_at: float) -> list[Line]:
-        """The connection is gone; the next try is at `retry_at`. Told once, however many tries fail."""
+    def lost(self, reason: str, retry_at: float, *, moves: bool = False) -> list[Line]:
+        """The connection is gone; the next try is at `retry_at`: `moves` to another node that is there. Told once,
+        however many tries fail.
+        """
         first = self.retry_at is None
         self.retry_at = retry_at
-        return [lines.problem(f"The connection is lost ({reason}). Trying again until it is back.")] if first else []
+        goes_on = "Going on at another node" if moves else "Trying again until it is back"
+        return [lines.problem(f"The connection is lost ({reason}). {goes_on}.")] if first else []
+
+    def stuck(self, reason: str) -> list[Line]:
+        """The server is there, and cannot store what the user wrote. Told once, until something is stored."""
+        first, self.is_stuck = not self.is_stuck, True
+        return [lines.problem(f"{reason[:1].upper()}{reason[1:]}. What you write goes when it can.")] if first else []
 
     def back(self) -> list[Line]:
         """The connection is there."""
@@ -224,7 +234,7 @@ class View:
 
     def _link(self, now: float) -> str:
         if self.retry_at is None:
-            return "connected"
+            return "connected, cannot store now" if self.is_stuck else "connected"
         wait = max(0, round(self.retry_at - now))
         return f"reconnecting in {wait} s" if wait else "reconnecting"
 
