@@ -180,10 +180,16 @@ def test_the_connection_is_told_once(view: View) -> None:
 
 
 def test_going_on_at_another_node(view: View) -> None:
-    assert plain(view.lost("the server is shutting down", 100.0, moves=True)) == [
-        "! The connection is lost (the server is shutting down). Going on at another node."
+    assert view.back("one:1") == []
+    assert plain(view.lost("the server is shutting down", 100.0, "two:2")) == [
+        "! The connection is lost (the server is shutting down). Going on at two:2."
     ]
-    assert view.lost("no answer", 103.0) == []
+    assert view.lost("no answer", 103.0, "one:1") == []
+    assert plain(view.back("three:3")) == ["Connected again, at three:3."]
+    assert plain(view.lost("no answer", 103.0, "three:3")) == [
+        "! The connection is lost (no answer). Trying again until it is back."
+    ]
+    assert plain(view.back("three:3")) == ["Connected again."]
 
 
 def test_names_change(view: View) -> None:

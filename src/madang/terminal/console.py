@@ -178,7 +178,7 @@ class Console:
     async def _follow(self) -> None:
         async for event in self._client.events():
             before = self._view.current
-            made = happened(self._view, event)
+            made = happened(self._view, event, self._client.server.target)
             if self._view.current_id != before.channel_id:
                 self._desk.astray = f"you are no longer in {shown(before.name)}"
             if made:

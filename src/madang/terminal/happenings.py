@@ -26,8 +26,10 @@ from madang.terminal.pending import Unsent
 from madang.terminal.view import View
 
 
-def happened(view: View, event: Event) -> list[Line]:
-    """Take an event into the view; returns the lines to print. Who is writing is left out in line mode."""
+def happened(view: View, event: Event, at: str = "") -> list[Line]:
+    """Take an event into the view; returns the lines to print. Who is writing is left out in line mode. `at`: the node
+    where the client is.
+    """
     made: list[Line] = []
     match event:
         case MessageEvent(channel, author, message):
@@ -43,9 +45,9 @@ def happened(view: View, event: Event) -> list[Line]:
         case UserChanged(user):
             made = view.user(user)
         case Connected():
-            made = view.back()
+            made = view.back(at)
         case Disconnected(error, retry_in):
-            made = view.lost(explain(error), time.time() + retry_in, moves=retry_in == 0.0)
+            made = view.lost(explain(error), time.time() + retry_in, at)
         case SendDelayed(error=StorageUnavailable() as error):
             made = view.stuck(explain(error))
         case SendDelayed(outgoing, seconds):

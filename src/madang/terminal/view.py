@@ -49,6 +49,7 @@ class View:
         self.current_id = LOBBY_ID
         self.retry_at: float | None = None
         self.is_stuck = False
+        self.at = ""
         self._day: date | None = None
         self._held: list[tuple[Channel, User, Message]] | None = None
 
@@ -205,13 +206,13 @@ class View:
 
     # The connection
 
-    def lost(self, reason: str, retry_at: float, *, moves: bool = False) -> list[Line]:
-        """The connection is gone; the next try is at `retry_at`: `moves` to another node that is there. Told once,
-        however many tries fail.
+    def lost(self, reason: str, retry_at: float, at: str = "") -> list[Line]:
+        """The connection is gone; the next try is at `retry_at`. Told once, however many tries fail. `at`: the node
+        where that will be.
         """
         first = self.retry_at is None
         self.retry_at = retry_at
-        goes_on = "Going on at another node" if moves else "Trying again until it is back"
+        goes_on = "Trying again until it is back" if self.at in ("", at) else f"Going on at {at}"
         return [lines.problem(f"The connection is lost ({reason}). {goes_on}.")] if first else []
 
     def stuck(self, reason: str) -> list[Line]:
@@ -219,10 +220,12 @@ class View:
         first, self.is_stuck = not self.is_stuck, True
         return [lines.problem(f"{reason[:1].upper()}{reason[1:]}. What you write goes when it can.")] if first else []
 
-    def back(self) -> list[Line]:
-        """The connection is there."""
+    def back(self, at: str = "") -> list[Line]:
+        """The connection is there; `at`: the node."""
         was_lost, self.retry_at = self.retry_at is not None, None
-        return [lines.note("Connected again.")] if was_lost else []
+        before, self.at = self.at, at
+        where = "" if before in ("", at) else f", at {at}"
+        return [lines.note(f"Connected again{where}.")] if was_lost else []
 
     def status(self, now: float) -> Line:
         """The line below the prompt: where one talks, as whom, the connection, what is unsent and unread."""
