@@ -169,3 +169,20 @@ async def test_the_last_page_says_that_it_is_the_last(heartbeat: HeartbeatServic
         heartbeat.beat(user_id)
     _, token = heartbeat.page((), 2, "")
     assert heartbeat.page((), 2, token)[1] == ""
+
+
+async def test_a_clock_that_is_set_keeps_nobody_here_and_takes_nobody_away(bus: LocalBus, clock: Clock) -> None:
+    ticks = Clock(7_000_000)
+    heartbeat = HeartbeatService(bus, clock, ticks=ticks)
+    heartbeat.beat(MINA)
+    with heartbeat.held(HANA):
+        pass
+    clock.pass_seconds(-86_400)
+    ticks.pass_seconds(GRACE)
+    heartbeat.expire()
+    assert heartbeat.get(HANA).status is Status.OFFLINE, "its grace is over, whatever the time of day"
+    clock.pass_seconds(2 * 86_400)
+    heartbeat.expire()
+    assert heartbeat.get(MINA).status is Status.ONLINE, "its lease is not over"
+    assert heartbeat.get(MINA).seen_at == clock() - int(GRACE * 1_000_000)
+    assert [presence.user_id for presence in heartbeat.here()] == [MINA]

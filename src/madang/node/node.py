@@ -204,7 +204,7 @@ class Node:
         entrance = Entrance(settings.registration, settings.lets_guests_in, cost)
         self._front = Front(store, self._bus, now, entrance, self._limiter)
         self._agent = self._front.agent
-        self._heartbeat = HeartbeatService(self._bus, now, self._nats_nodes, self._node_id)
+        self._heartbeat = HeartbeatService(self._bus, now, self._nats_nodes, self._node_id, ticks)
         self._healing = Healing(store, self._bus, self._hub, self._streams, self._agent.sessions, self._limiter, now)
         self._lobby = LobbyService(store, now, settings.limits)
         self._moderation = ModerationService(store, now)

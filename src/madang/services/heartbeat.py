@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from madang.bus.base import Bus, Nodes
 from madang.core.errors import MadangError
@@ -23,10 +24,20 @@ GRACE = 5.0
 class HeartbeatService:
     """Takes proof of life; tells presence: of this node's users, or with `nodes` of the whole cluster's."""
 
-    def __init__(self, bus: Bus, clock: Callable[[], int], nodes: Nodes | None = None, node_id: str = "") -> None:
-        """`nodes`: the others, with whom this node, of that id, shares who is present."""
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Callable[[], int],
+        nodes: Nodes | None = None,
+        node_id: str = "",
+        ticks: Callable[[], int] | None = None,
+    ) -> None:
+        """`nodes`: the others, with whom this node, of that id, shares who is present. `ticks`: a clock that nobody
+        sets, by which leases run out; the other one says when somebody was last seen. Both microseconds.
+        """
         self._bus = bus
         self._clock = clock
+        self._ticks = ticks or clock
         self._table = PresenceTable(int(LEASE * 1_000_000), int(GRACE * 1_000_000))
         self._cluster = None if nodes is None else Together(bus, nodes, node_id)
         self._watches: dict[Watch, None] = {}
@@ -39,28 +50,28 @@ class HeartbeatService:
     @contextmanager
     def held(self, user_id: int, session_id: int = 0) -> Iterator[None]:
         """The user is here for as long as this lasts."""
-        self._table.hold(user_id, self._clock(), session_id)
+        self._table.hold(user_id, self._ticks(), session_id)
         self._tell()
         try:
             yield
         finally:
-            self._table.release(user_id, self._clock())
+            self._table.release(user_id, self._ticks())
             self._tell()
 
     def beat(self, user_id: int, session_id: int = 0) -> None:
         """The user proved life; good for LEASE."""
-        self._table.beat(user_id, self._clock(), session_id)
+        self._table.beat(user_id, self._ticks(), session_id)
         self._tell()
 
     def gone(self, user_id: int, session_id: int = 0) -> None:
         """The user left for good: no lease and no grace, unless it is here with another session than that one."""
-        self._table.drop(user_id, self._clock(), session_id)
+        self._table.drop(user_id, self._ticks(), session_id)
         self._tell()
 
     def set_status(self, user_id: int, status: Status) -> Presence:
         """How the user wants to be seen while it is here; its presence now."""
         if self._cluster is None:
-            self._table.want(user_id, status, self._clock())
+            self._table.want(user_id, status, self._ticks())
         else:
             self._cluster.want(user_id, status, self._clock())
         self._tell()
@@ -69,12 +80,12 @@ class HeartbeatService:
     def get(self, user_id: int) -> Presence:
         """A user's presence."""
         if self._cluster is None:
-            return self._table.get(user_id)
-        return latest(self._cluster.claims.get(user_id), self._table.get(user_id))
+            return self._dated(self._table.get(user_id))
+        return latest(self._cluster.claims.get(user_id), self._dated(self._table.get(user_id)))
 
     def here(self) -> list[Presence]:
         """Everyone who is here, by user_id."""
-        return self._table.here() if self._cluster is None else self._cluster.claims.here()
+        return list(map(self._dated, self._table.here())) if self._cluster is None else self._cluster.claims.here()
 
     def count(self) -> int:
         """How many are here."""
@@ -107,19 +118,19 @@ class HeartbeatService:
 
     def expire(self) -> None:
         """Let leases run out. Called every second or so."""
-        self._table.expire(self._clock())
+        self._table.expire(self._ticks())
         self._tell()
 
     async def share(self) -> None:
         """Hold what is known of the other nodes against what they say. Called every second or so."""
         if self._cluster is not None:
-            await self._cluster.share(self._clock())
+            await self._cluster.share(self._clock(), self._ticks())
             self._tell()
 
     def _tell(self) -> None:
         """Tell what changed, soon: a crowd that comes at once is one event, not a thousand."""
         if self._cluster is not None:
-            self._cluster.take(self._table.changes())
+            self._cluster.take(self._changes())
             has_changes = self._cluster.has_changes
         else:
             has_changes = self._table.has_changes
@@ -128,9 +139,18 @@ class HeartbeatService:
 
     def _tell_now(self) -> None:
         self._tell_soon = None
-        changes = self._table.changes() if self._cluster is None else self._cluster.tell()
+        changes = self._changes() if self._cluster is None else self._cluster.tell()
         if changes:
             self._bus.publish(PresenceChanged(tuple(changes)))
+
+    def _changes(self) -> list[Presence]:
+        return list(map(self._dated, self._table.changes()))
+
+    def _dated(self, presence: Presence) -> Presence:
+        """With the time of day: the table counts in ticks."""
+        if presence.seen_at is None:
+            return presence
+        return replace(presence, seen_at=presence.seen_at + self._clock() - self._ticks())
 
     def _on_session_ended(self, event: SessionEnded) -> None:
         self.gone(event.user_id, event.session_id)

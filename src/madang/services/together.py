@@ -67,9 +67,12 @@ class Together:
         self._respond()
         return True
 
-    async def share(self, now: int) -> None:
-        """Let go of nodes that are gone, look for what was missed of the others, let them find what this one says."""
-        self._drop_gone(now)
+    async def share(self, now: int, ticks: int) -> None:
+        """Let go of nodes that are gone, look for what was missed of the others, let them find what this one says.
+
+        `ticks`: the time of a clock that nobody sets.
+        """
+        self._drop_gone(ticks)
         self.claims.forget(now)
         for node_id, version in self._nodes.kept().items():
             if version > self.claims.version(node_id):
@@ -81,12 +84,12 @@ class Together:
             self._kept = self._version
             self._nodes.keep(self._version, self.claims.own)
 
-    def _drop_gone(self, now: int) -> None:
+    def _drop_gone(self, ticks: int) -> None:
         alive = {info.node_id for info in self._nodes.known()}
         for node_id in self.claims.nodes():
             if node_id in alive:
                 self._missing.pop(node_id, None)
-            elif now - self._missing.setdefault(node_id, now) >= LEAVE_GRACE:
+            elif ticks - self._missing.setdefault(node_id, ticks) >= LEAVE_GRACE:
                 del self._missing[node_id]
                 self.claims.drop(node_id)
 
