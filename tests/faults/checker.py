@@ -40,6 +40,7 @@ class Fault(Enum):
     RESET = "a reader's position was forgotten"
     PROTOCOL = "the contract does not allow it"
     NODES_DIFFER = "nodes list different things"
+    PRESENCE = "a node does not show who is here"
     SERVER = "a node did what it must not"
 
 

@@ -15,8 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +24,11 @@ from . import page
 from .checker import Fault, Finding, Verdict
 from .kinds import KINDS, Injection
 from .load import Crowd, Load, under_load
-from .nodes import Cluster
+from .nodes import Cluster, ClusterNode
 from .outsiders import Outsider
 from .people import Connection, Person, connect, make_channel, sign_in
 from .plan import Planned, Step, plan
+from .presence import Presences
 from .process import eventually
 from .recovery import Observer, Recovery
 from .totals import Totals
@@ -42,6 +43,8 @@ CROWD = Crowd(
     habits=((False, 0.0), (True, 0.0), (False, 0.002), (True, 0.002)),
 )
 LONGEST_SETTLE = 120.0
+IMPATIENT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
+"""Of a client that waits for the one node that it wants."""
 BUS = ("bus", "bus's link")
 """The parts whose faults leave the database where it is: then a session that is ended is over at once, all the same."""
 PAUSE = 5.0
@@ -76,6 +79,8 @@ class Result:
     steps: list[tuple[Step, Recovery]] = field(default_factory=list)
     revocations: list[float] = field(default_factory=list)
     """After each fault: how long the streams of a session that was ended went on, seconds."""
+    presence: list[float] = field(default_factory=list)
+    """After each fault: how long it took until every node showed who is here, seconds."""
     left_out: list[str] = field(default_factory=list)
     """Kinds of faults that this machine does not allow."""
     totals: Totals = field(default_factory=Totals)
@@ -104,6 +109,8 @@ class Run:
         self._log = log
         self._only = only
         self._outside: tuple[Person, int] | None = None
+        self._at = "before the first fault"
+        """Where the run is."""
 
     async def run(self, directory: Path) -> Result:
         """Do it all; `directory` is empty, and keeps the logs."""
@@ -116,22 +123,35 @@ class Run:
             async with under_load(cluster.target, self.result.seed, CROWD) as load:
                 await load.goes_on()
                 try:
-                    await self._steps(cluster, load, steps)
+                    async with self._presences(cluster, load) as presences:
+                        await self._steps(cluster, load, presences, steps)
                 finally:
                     self._say(f"errors so far: {dict(load.history.errors)}")
                 verdict = await load.settle(LONGEST_SETTLE)
+            self._at = "in all"
             self.result.totals = Totals.of(load, verdict)
             self._look_at_errors(load)
             self._look_at_logs(cluster)
         self.result.seconds = time.monotonic() - begin
         return self.result
 
-    async def _steps(self, cluster: Cluster, load: Load, steps: Sequence[Step]) -> None:
+    @asynccontextmanager
+    async def _presences(self, cluster: Cluster, load: Load) -> AsyncIterator[Presences]:
+        async with AsyncExitStack() as stack:
+            nodes = [
+                (node.name, await stack.enter_async_context(connect(node.process.target, IMPATIENT)))
+                for node in cluster.nodes
+            ]
+            errors = load.history.errors
+            yield await stack.enter_async_context(Presences(nodes, self._rng, errors, self._presence_is_wrong))
+
+    async def _steps(self, cluster: Cluster, load: Load, presences: Presences, steps: Sequence[Step]) -> None:
         for number, step in enumerate(steps):
             await asyncio.sleep(self._gap(len(steps) - number))
             names = " + ".join(planned.kind.name for planned in step)
+            self._at = f"fault {number + 1}, {names}"
             self._say(f"{number + 1}/{len(steps)} {names}, {max(planned.hold for planned in step):.1f} s")
-            recovery = await self._step(cluster, load, step)
+            recovery = await self._step(cluster, load, presences, step)
             nodes = {node.target: node.name for node in cluster.nodes}
             who, _, where = recovery.who.rpartition(" ")
             pause = f"longest pause {recovery.pause:.2f} s ({who} {nodes.get(where, where)})"
@@ -140,20 +160,39 @@ class Run:
             if recovery.killed is not None and len(step) == 1 and recovery.killed >= PAUSE:
                 self._wrong(f"a client paused for {recovery.killed:.2f} s when its node was killed")
             await self._revive(cluster)
+            if not self._short or number + 1 == len(steps):
+                await self._see_presence(presences)
 
-    async def _step(self, cluster: Cluster, load: Load, step: Step) -> Recovery:
+    async def _see_presence(self, presences: Presences) -> None:
+        took = await presences.right()
+        if took is not None:
+            self._say(f"    every node shows who is here: {took:.2f} s")
+            self.result.presence.append(took)
+
+    async def _step(self, cluster: Cluster, load: Load, presences: Presences, step: Step) -> Recovery:
         hold = max(planned.hold for planned in step)
         async with AsyncExitStack() as stack:
+            passers = await presences.disturb()
             direct = [await stack.enter_async_context(connect(node.process.target)) for node in cluster.nodes]
             outsider = await stack.enter_async_context(Outsider(direct, self._rng, *await self._room(direct[0])))
             observer = Observer(load)
             busy = observer.busy()
+            left = len(step)
+
+            def over(killed: ClusterNode | None) -> None:
+                nonlocal left
+                left -= 1
+                observer.over(killed)
+                if left == 0:
+                    presences.calm(any(planned.kind.keeps_from_nats for planned in step))
+
             injections = [
-                Injection(cluster, random.Random(planned.seed), planned.hold, observer.over, self._wrong, busy)
+                Injection(cluster, random.Random(planned.seed), planned.hold, over, self._wrong, busy)
                 for planned in step
             ]
             await asyncio.gather(
                 outsider.be_put_out(hold),
+                presences.leave(passers, hold),
                 *(each.kind.act(injection) for each, injection in zip(step, injections, strict=True)),
             )
             recovery = await observer.recovered()
@@ -183,7 +222,7 @@ class Run:
 
     def _gap(self, left: int) -> float:
         """How long to wait before the next of so many steps, so that they fill the time."""
-        spare = (self._until - time.monotonic()) / left - (1.0 if self._short else 8.0)
+        spare = (self._until - time.monotonic()) / left - (1.0 if self._short else 14.0)
         return self._rng.uniform(0.5, 1.5) * max(0.3, spare)
 
     async def _revive(self, cluster: Cluster) -> None:
@@ -203,9 +242,12 @@ class Run:
             for error, count in Counter(TRACEBACK.findall(node.process.output)).items():
                 self._wrong(f"{node.name} printed a traceback, {count} times: {error}")
 
-    def _wrong(self, what: str) -> None:
+    def _wrong(self, what: str, fault: Fault = Fault.SERVER) -> None:
         self._say(f"    WRONG: {what}")
-        self.result.wrong.append(Finding(Fault.SERVER, what))
+        self.result.wrong.append(Finding(fault, f"{self._at}: {what}"))
+
+    def _presence_is_wrong(self, what: str) -> None:
+        self._wrong(what, Fault.PRESENCE)
 
     def _say(self, line: str) -> None:
         if self._log:

@@ -58,6 +58,11 @@ class Kind:
     short: tuple[float, float] = (0.3, 1.5)
     needs: Literal["", "disk", "clock"] = ""
 
+    @property
+    def keeps_from_nats(self) -> bool:
+        """Whether a node does not reach NATS in it."""
+        return self.part in ("bus", "bus's link") or self.act is _isolate
+
     def can_be_done(self, cluster: Cluster) -> bool:
         """Whether this machine has what it needs."""
         have = {"": True, "disk": cluster.disk is not None, "clock": cluster.nodes[0].clock is not None}
@@ -321,6 +326,7 @@ async def _calm_in_the_end(*links: Proxy) -> AsyncIterator[None]:
 KINDS: tuple[Kind, ...] = (
     Kind("node: kill -9", "node", _kill),
     Kind("node: kill -9, and again while it starts", "node", _kill_twice, (0.2, 2.0), (0.2, 1.0)),
+    Kind("node: kill -9, and long gone", "node", _kill, (16.0, 20.0), (2.0, 3.0)),
     Kind("all nodes: kill -9", "node", _kill_all, (0.0, 1.0)),
     Kind("node: SIGTERM", "node", _terminate),
     Kind("all nodes: SIGTERM, one after the other", "node", _roll),

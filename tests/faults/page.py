@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from .checker import Fault
 from .recovery import Recovery
 
 if TYPE_CHECKING:
@@ -20,9 +21,13 @@ HOW = (
     "node, and then a cut. A full disk is a file system of PostgreSQL's own that becomes as small as what is on it. A "
     "clock that jumps is the time of day of one node, by up to a day either way, and back: a preloaded library tells "
     "it. At each fault somebody is put out of a channel at one node while others write in it at another, and then out "
-    "of the server: it is wrong if they read what was written after, or if a stream of theirs goes on for a second."
+    "of the server: it is wrong if they read what was written after, or if a stream of theirs goes on for a second. "
+    "And at each fault three people leave, one at each node, or are cut off with it: it is wrong if 15 s after that, "
+    "and after the fault, any node shows them as here, or does not show those who are here; or does so again before "
+    "the next fault."
 )
 AT_ONCE = "two of these at once"
+CUT_SHORT = "Internal error from Core"
 
 
 def render(result: Result) -> str:
@@ -59,12 +64,20 @@ def _totals(result: Result) -> Iterator[str]:
         [
             ("faults", str(len(result.faults))),
             *result.totals.rows(),
-            ("other things that must not be", str(len(result.wrong))),
+            ("presence: who is shown as here, and is not, or the reverse", str(result.findings.count(Fault.PRESENCE))),
+            ("other things that must not be", str(result.findings.count(Fault.SERVER, Fault.NODES_DIFFER))),
             ("a client's pause when its node is killed", _seconds(killed)),
             ("a session that is ended at a fault: its streams' end", _seconds(result.revocations)),
+            ("after a fault, until every node shows who is here", _seconds(result.presence)),
             ("errors that clients met", result.totals.errors_text()),
         ],
     )
+    if any(CUT_SHORT in error for error in result.totals.errors):
+        yield (
+            f"{CUT_SHORT!r} comes from no server: gRPC's own client says it, in place of the status, when a stream "
+            "breaks while it is being written to. It means what UNAVAILABLE means, and the writer tries again."
+        )
+        yield ""
 
 
 def _faults(result: Result) -> Iterator[str]:
@@ -73,23 +86,27 @@ def _faults(result: Result) -> Iterator[str]:
     yield (
         "Seconds, from the end of the fault (of a kill and of a SIGTERM: from its moment) until every reader had read "
         "a message that was sent after it; and the longest time in which any client, writer or reader, had nothing, "
-        "the fault itself with it."
+        "the fault itself with it. They are of those times that it came alone; those that came together have a row of "
+        "their own. One that came only together with another has the figures of these two."
     )
     yield ""
-    kinds: defaultdict[str, list[Recovery]] = defaultdict(list)
+    alone: defaultdict[str, list[Recovery]] = defaultdict(list)
+    paired: defaultdict[str, list[Recovery]] = defaultdict(list)
     for step, recovery in result.steps:
-        kinds[step[0].kind.name if len(step) == 1 else AT_ONCE].append(recovery)
-    counts: defaultdict[str, int] = defaultdict(int)
-    for planned in result.faults:
-        counts[planned.kind.name] += 1
-    rows = [_row(name, counts[name], kinds[name]) for name in sorted(counts)]
-    if AT_ONCE in kinds:
-        rows.append(_row(AT_ONCE, 2 * len(kinds[AT_ONCE]), kinds[AT_ONCE]))
-    yield from _table(("fault", "times", "recovery, median", "longest", "pause, median", "longest"), rows)
+        for planned in step:
+            (alone if len(step) == 1 else paired)[planned.kind.name].append(recovery)
+    rows = [
+        _row(name, len(alone[name]) + len(paired[name]), len(alone[name]), alone[name] or paired[name])
+        for name in sorted(alone.keys() | paired.keys())
+    ]
+    together = [recovery for step, recovery in result.steps if len(step) > 1]
+    if together:
+        rows.append(_row(AT_ONCE, 2 * len(together), 0, together))
+    yield from _table(("fault", "times", "alone", "recovery, median", "longest", "pause, median", "longest"), rows)
 
 
-def _row(name: str, times: int, each: Sequence[Recovery]) -> tuple[str, ...]:
-    return (name, str(times), *_both([one.readers for one in each]), *_both([one.pause for one in each]))
+def _row(name: str, times: int, alone: int, each: Sequence[Recovery]) -> tuple[str, ...]:
+    return (name, str(times), str(alone), *_both([one.readers for one in each]), *_both([one.pause for one in each]))
 
 
 def _findings(result: Result) -> Iterator[str]:
@@ -98,6 +115,11 @@ def _findings(result: Result) -> Iterator[str]:
     yield "```"
     yield str(result.findings)
     yield "```"
+    if result.wrong:
+        yield ""
+        yield "What must not be, and was, besides what the histories tell:"
+        yield ""
+        yield from (f"- {finding.where}" for finding in result.wrong)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,17 +27,29 @@ Step = tuple[Planned, ...]
 
 
 def plan(kinds: Sequence[Kind], faults: int, rng: random.Random, short: bool = False) -> list[Step]:
-    """A row of steps with so many faults in all: every kind as often as any other, give or take one, in any order."""
+    """A row of steps with so many faults in all: every kind as often as any other, give or take one, in any order.
+
+    A kind that comes more than once comes alone at least once: how long a recovery takes is measured alone.
+    """
     order: list[Kind] = []
     while len(order) < faults:
         order += rng.sample(kinds, len(kinds))
     left = [_planned(kind, rng, short) for kind in order[:faults]]
+    times = Counter(planned.kind.name for planned in left)
+    in_pairs: Counter[str] = Counter()
+
+    def may_be_paired(planned: Planned) -> bool:
+        name = planned.kind.name
+        return times[name] == 1 or in_pairs[name] < times[name] - 1
+
     steps: list[Step] = []
     while left:
         first = left.pop(0)
-        other = next((each for each in left if each.kind.part != first.kind.part), None)
-        if other is not None and rng.random() < TOGETHER:
+        others = (each for each in left if each.kind.part != first.kind.part and may_be_paired(each))
+        other = next(others, None)
+        if other is not None and may_be_paired(first) and rng.random() < TOGETHER:
             left.remove(other)
+            in_pairs.update(planned.kind.name for planned in (first, other))
             steps.append((first, other))
         else:
             steps.append((first,))

@@ -24,6 +24,8 @@ def test_every_kind_comes_as_often_as_any_other(faults: int, seed: int, short: b
         assert low <= each.hold <= high
     for step in steps:
         assert len({each.kind.part for each in step}) == len(step), "two at once are of different parts"
+    alone = {step[0].kind.name for step in steps if len(step) == 1}
+    assert alone >= {name for name, times in counts.items() if times > 1}, "what comes again is measured by itself"
     assert plan(KINDS, faults, random.Random(seed), short) == steps
 
 
