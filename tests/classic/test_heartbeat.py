@@ -82,6 +82,23 @@ async def test_a_user_that_never_begins_a_heartbeat_is_taken_out(net: Network) -
         assert reply.status == pb.CommandReply.FAILURE
 
 
+async def test_a_clock_that_is_set_back_keeps_nobody(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = 0
+    monkeypatch.setattr("madang.node.node.now", lambda: time.time_ns() // 1000 - behind)
+    async with Server(classic=True, classic_times=Times(first_beat=0.5, tidy=0.02)) as server:
+        user = await net.login(server.target)
+        behind = 86_400 * 1_000_000
+
+        async def is_taken_out() -> bool:
+            try:
+                await user.say("still here")
+            except grpc.aio.AioRpcError as error:
+                return error.code() is grpc.StatusCode.PERMISSION_DENIED
+            return False
+
+        await eventually(is_taken_out, "the user that shows no life is taken out")
+
+
 async def test_a_user_whose_heartbeat_ended_is_taken_out_of_lobby_and_channel(hasty: Server, net: Network) -> None:
     user, other = await net.login(hasty.target), await net.login(hasty.target)
     await other.begin_heartbeat()

@@ -281,6 +281,7 @@ class Node:
             ports,
             settings.classic_times,
             now,
+            ticks,
         )
 
     def _here(self) -> Place:

@@ -67,14 +67,16 @@ class Gateway:
         ports: Ports,
         times: Times,
         clock: Callable[[], int],
+        ticks: Callable[[], int],
     ) -> None:
         """`here`: where the Lobby of this process listens; `new_server` makes the servers of channels, with a
-        ClassicInterceptor; `clock`: microseconds.
+        ClassicInterceptor; `clock`: the time of day; `ticks`: a clock that nobody sets; both microseconds.
         """
         self._services = services
         self._where = where
         self._times = times
         self._clock = clock
+        self._ticks = ticks
         self._roster = Roster(times)
         self._comings = Comings()
         self._doors = Doors(new_server, ports, self._serve_channel, here, lambda: where("lobby"))
@@ -84,7 +86,7 @@ class Gateway:
             self._rooms,
             services.agent,
             services.heartbeat,
-            clock,
+            ticks,
             services.limiter,
             shared=services.bus.is_shared,
         )
@@ -107,6 +109,7 @@ class Gateway:
                     services.streams,
                     self._times,
                     self._clock,
+                    self._ticks,
                     services.limiter,
                 )
                 add_HeartbeatServicer_to_server(heartbeat, server)
@@ -145,7 +148,7 @@ class Gateway:
             services.channel,
             services.streams,
             self._times,
-            self._clock,
+            self._ticks,
             services.limiter,
         )
 
@@ -158,7 +161,7 @@ class Gateway:
             self._rooms,
             services.channel,
             services.streams,
-            self._clock,
+            self._ticks,
             services.limiter,
         )
         add_ChannelServicer_to_server(servicer, door.server)

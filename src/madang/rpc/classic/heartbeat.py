@@ -36,6 +36,7 @@ class ClassicHeartbeat(HeartbeatServicer):
         streams: Streams,
         times: Times,
         clock: Callable[[], int],
+        ticks: Callable[[], int],
         limiter: Limiter,
     ) -> None:
         self._roster = roster
@@ -44,6 +45,7 @@ class ClassicHeartbeat(HeartbeatServicer):
         self._streams = streams
         self._times = times
         self._clock = clock
+        self._ticks = ticks
         self._limiter = limiter
 
     async def TryHeartbeat(  # type: ignore[override]  # a coroutine that writes, as grpc.aio allows
@@ -69,7 +71,7 @@ class ClassicHeartbeat(HeartbeatServicer):
 
     def _over(self, guest: Guest) -> None:
         """A stream is down. After a sign-out there is no grace, so that the others see the user go at once."""
-        self._roster.end_beat(guest, self._clock())
+        self._roster.end_beat(guest, self._ticks())
         if guest.ended:
             self._heartbeat.gone(guest.index, guest.session.session_id)
 
