@@ -22,15 +22,16 @@ from pathlib import Path
 
 from . import page
 from .checker import Fault, Finding, Verdict
+from .classic import LOBBY, ClassicCrowd, classic_crowd
 from .kinds import KINDS, Injection
 from .load import Crowd, Load, under_load
 from .nodes import Cluster, ClusterNode
 from .outsiders import Outsider
-from .people import Connection, Person, connect, make_channel, sign_in
+from .people import Connection, Person, connect, make_channel, sign_in, stored_in
 from .plan import Planned, Step, plan
 from .presence import Presences
 from .process import eventually
-from .recovery import Observer, Recovery
+from .recovery import LONGEST, Observer, Recovery
 from .totals import Totals
 from .writers import PostWriter, SendWriter
 
@@ -42,6 +43,8 @@ CROWD = Crowd(
     pace=20.0,
     habits=((False, 0.0), (True, 0.0), (False, 0.002), (True, 0.002)),
 )
+CLASSIC_USERS, CLASSIC_PACE = 3, 4.0
+"""How many users of the classic contract there are, and how many texts a second each of them writes."""
 LONGEST_SETTLE = 120.0
 IMPATIENT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
 """Of a client that waits for the one node that it wants."""
@@ -79,6 +82,8 @@ class Result:
     steps: list[tuple[Step, Recovery]] = field(default_factory=list)
     revocations: list[float] = field(default_factory=list)
     """After each fault: how long the streams of a session that was ended went on, seconds."""
+    classic: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Of the classic contract: texts that were handed over, that were taken, streams, logins."""
     presence: list[float] = field(default_factory=list)
     """After each fault: how long it took until every node showed who is here, seconds."""
     left_out: list[str] = field(default_factory=list)
@@ -123,8 +128,8 @@ class Run:
             async with under_load(cluster.target, self.result.seed, CROWD) as load:
                 await load.goes_on()
                 try:
-                    async with self._presences(cluster, load) as presences:
-                        await self._steps(cluster, load, presences, steps)
+                    async with self._presences(cluster, load) as presences, self._classic(cluster, load) as classic:
+                        await self._steps(cluster, load, presences, classic, steps)
                 finally:
                     self._say(f"errors so far: {dict(load.history.errors)}")
                 verdict = await load.settle(LONGEST_SETTLE)
@@ -145,13 +150,31 @@ class Run:
             errors = load.history.errors
             yield await stack.enter_async_context(Presences(nodes, self._rng, errors, self._presence_is_wrong))
 
-    async def _steps(self, cluster: Cluster, load: Load, presences: Presences, steps: Sequence[Step]) -> None:
+    @asynccontextmanager
+    async def _classic(self, cluster: Cluster, load: Load) -> AsyncIterator[ClassicCrowd]:
+        """Users of the classic contract; judged in the end."""
+        targets = [node.target for node in cluster.nodes]
+        async with classic_crowd(targets, CLASSIC_USERS, self._rng, CLASSIC_PACE, self._wrong) as crowd:
+            yield crowd
+            self._at = "the classic contract"
+            async with connect(targets[0]) as connection:
+                reader = await sign_in(connection, "classic-checker")
+                self.result.wrong += await crowd.settle(lambda: stored_in(connection, reader, LOBBY), LONGEST_SETTLE)
+            taken = sum(said.taken for said in crowd.said)
+            self.result.classic = len(crowd.said), taken, len(crowd.heard), crowd.logins
+            load.history.errors.update(crowd.errors)
+
+    async def _steps(
+        self, cluster: Cluster, load: Load, presences: Presences, classic: ClassicCrowd, steps: Sequence[Step]
+    ) -> None:
         for number, step in enumerate(steps):
             await asyncio.sleep(self._gap(len(steps) - number))
             names = " + ".join(planned.kind.name for planned in step)
             self._at = f"fault {number + 1}, {names}"
             self._say(f"{number + 1}/{len(steps)} {names}, {max(planned.hold for planned in step):.1f} s")
+            classic.may_be_signed_out = any(planned.kind.silences_nodes for planned in step)
             recovery = await self._step(cluster, load, presences, step)
+            await classic.go_on(time.monotonic(), LONGEST)
             nodes = {node.target: node.name for node in cluster.nodes}
             who, _, where = recovery.who.rpartition(" ")
             pause = f"longest pause {recovery.pause:.2f} s ({who} {nodes.get(where, where)})"

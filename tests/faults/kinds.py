@@ -63,6 +63,11 @@ class Kind:
         """Whether a node does not reach NATS in it."""
         return self.part in ("bus", "bus's link") or self.act is _isolate
 
+    @property
+    def silences_nodes(self) -> bool:
+        """Whether a node that lives cannot tell the others in it who is there."""
+        return self.keeps_from_nats or self.act is _pause
+
     def can_be_done(self, cluster: Cluster) -> bool:
         """Whether this machine has what it needs."""
         have = {"": True, "disk": cluster.disk is not None, "clock": cluster.nodes[0].clock is not None}

@@ -12,7 +12,7 @@ from parts.postgres import Postgres, execute
 
 from . import clock
 from .disks import ShrinkingDisk, can_mount, shrinking_disk
-from .process import ServerProcess
+from .process import ServerProcess, free_port
 from .proxy import Proxy
 
 NODES = 3
@@ -81,10 +81,12 @@ class Cluster:
         process = self._stack.enter_context(ServerProcess(directory / "data", directory / "log"))
         ends = {"clients": process.port, "database": self.postgres.port, "bus": self.nats.port}
         links = {name: await self._stack.enter_async_context(Proxy(f"127.0.0.1:{port}")) for name, port in ends.items()}
+        first = free_port()  # one that somebody else has is left out
         own = clock.Clock(library, directory / "clock") if library is not None else None
         process.environment = own.environment if own is not None else {}
         process.arguments = [
             *("--name", f"node-{number}", "--advertise", links["clients"].target),
+            *("--classic", "--classic-ports", f"{first}-{first + 9}"),
             *(
                 "--database",
                 self.postgres.url("madang", links["database"].port),

@@ -64,6 +64,7 @@ def _totals(result: Result) -> Iterator[str]:
         [
             ("faults", str(len(result.faults))),
             *result.totals.rows(),
+            ("over the classic contract", _classic(result)),
             ("presence: who is shown as here, and is not, or the reverse", str(result.findings.count(Fault.PRESENCE))),
             ("other things that must not be", str(result.findings.count(Fault.SERVER, Fault.NODES_DIFFER))),
             ("a client's pause when its node is killed", _seconds(killed)),
@@ -128,6 +129,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         yield f"| {' | '.join(row)} |"
     yield ""
+
+
+def _classic(result: Result) -> str:
+    said, taken, streams, logins = result.classic
+    return f"{said} texts sent, {taken} taken; read over {streams} streams; {logins} logins"
 
 
 def _seconds(values: Sequence[float]) -> str:
