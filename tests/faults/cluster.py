@@ -25,6 +25,7 @@ from .checker import Fault, Finding, Verdict
 from .classic import LOBBY, ClassicCrowd, classic_crowd
 from .kinds import KINDS, Injection
 from .load import Crowd, Load, under_load
+from .newcomers import Newcomer
 from .nodes import Cluster, ClusterNode
 from .outsiders import Outsider
 from .people import Connection, Person, connect, make_channel, sign_in, stored_in
@@ -86,6 +87,8 @@ class Result:
     """Of the classic contract: texts that were handed over, that were taken, streams, logins."""
     presence: list[float] = field(default_factory=list)
     """After each fault: how long it took until every node showed who is here, seconds."""
+    newcomers: list[float] = field(default_factory=list)
+    """After each fault: how long somebody new took, from the Agent that stands alone to an acknowledged message."""
     left_out: list[str] = field(default_factory=list)
     """Kinds of faults that this machine does not allow."""
     totals: Totals = field(default_factory=Totals)
@@ -175,7 +178,7 @@ class Run:
             classic.may_be_signed_out = any(planned.kind.silences_nodes for planned in step)
             recovery = await self._step(cluster, load, presences, step)
             await classic.go_on(time.monotonic(), LONGEST)
-            nodes = {node.target: node.name for node in cluster.nodes}
+            nodes = {node.target: node.name for node in cluster.everything}
             who, _, where = recovery.who.rpartition(" ")
             pause = f"longest pause {recovery.pause:.2f} s ({who} {nodes.get(where, where)})"
             self._say(f"    recovered in {recovery.readers:.2f} s, {pause}")
@@ -221,7 +224,17 @@ class Run:
             recovery = await observer.recovered()
             only_the_bus = all(planned.kind.part in BUS for planned in step)
             await self._judge(outsider, 0.0 if only_the_bus else observer.over_at)
+            await self._let_in(cluster, await self._room(direct[0]))
         return recovery
+
+    async def _let_in(self, cluster: Cluster, room: tuple[Person, int]) -> None:
+        """Somebody new comes into this room."""
+        newcomer = Newcomer(cluster.agent.target, room[1], self._rng)
+        took = await newcomer.come()
+        self.result.newcomers.append(took)
+        self._say(f"    somebody new came in by the Agent alone in {took:.2f} s")
+        if missing := await newcomer.is_missing([node.target for node in cluster.nodes]):
+            self._wrong(f"what {newcomer.name} wrote is not there, or not once, at {missing}")
 
     async def _room(self, connection: Connection) -> tuple[Person, int]:
         """Where outsiders are put out of, and its owner."""
@@ -249,7 +262,7 @@ class Run:
         return self._rng.uniform(0.5, 1.5) * max(0.3, spare)
 
     async def _revive(self, cluster: Cluster) -> None:
-        for node in cluster.nodes:
+        for node in cluster.everything:
             if node.process.has_ended:
                 self._wrong(f"{node.name} ended by itself")
                 node.process.forget()
@@ -261,7 +274,7 @@ class Run:
                 self._wrong(f"clients met {error!r}, {count} times")
 
     def _look_at_logs(self, cluster: Cluster) -> None:
-        for node in cluster.nodes:
+        for node in cluster.everything:
             for error, count in Counter(TRACEBACK.findall(node.process.output)).items():
                 self._wrong(f"{node.name} printed a traceback, {count} times: {error}")
 

@@ -44,7 +44,7 @@ class Injection:
 
 
 Act: TypeAlias = Callable[[Injection], Awaitable[None]]
-Part = Literal["node", "database", "bus", "clients' link", "database's link", "bus's link"]
+Part = Literal["node", "agent", "database", "bus", "clients' link", "database's link", "bus's link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,21 @@ async def _pause(fault: Injection) -> None:
     finally:
         node.process.resume()
     fault.over(None)
+
+
+async def _kill_agent(fault: Injection) -> None:
+    process = fault.cluster.agent.process
+    process.kill()
+    fault.over(None)
+    await asyncio.sleep(fault.hold)
+    await process.start()
+
+
+async def _stop_agent(fault: Injection) -> None:
+    fault.over(None)
+    await _stop_in_order(fault, fault.cluster.agent)
+    await asyncio.sleep(fault.hold)
+    await fault.cluster.agent.process.start()
 
 
 async def _jump(fault: Injection) -> None:
@@ -338,6 +353,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("node: SIGSTOP", "node", _pause, (20.0, 20.0), (3.0, 5.0)),
     Kind("node: its clock jumps", "node", _jump, (3.0, 10.0), (1.0, 2.0), needs="clock"),
     Kind("node: reaches neither PostgreSQL nor NATS", "node", _isolate, (2.0, 15.0), (2.0, 4.0)),
+    Kind("the Agent alone: kill -9", "agent", _kill_agent),
+    Kind("the Agent alone: SIGTERM", "agent", _stop_agent),
     Kind("PostgreSQL: fast restart", "database", _stop_database, (0.0, 5.0)),
     Kind("PostgreSQL: immediate restart", "database", _crash_database, (0.0, 5.0)),
     Kind("PostgreSQL: kill -9", "database", _kill_database),

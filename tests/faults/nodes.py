@@ -42,6 +42,9 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.nodes: list[ClusterNode] = []
+        """Those that serve everything."""
+        self.agent: ClusterNode
+        """One more, which serves the Agent alone."""
         self.disk: ShrinkingDisk | None = None
         """PostgreSQL's disk; None: it has none of its own here."""
         self._stack = AsyncExitStack()
@@ -73,7 +76,15 @@ class Cluster:
         self.nats = self._stack.enter_context(Nats(self.directory / "nats"))
         library = clock.build(self.directory) if clock.can_set() else None
         self.nodes = [await self._node(number, library) for number in range(1, NODES + 1)]
-        await asyncio.gather(*(node.process.start() for node in self.nodes))
+        self.agent = await self._node(NODES + 1, library)
+        self.agent.name = "the Agent alone"
+        self.agent.process.arguments += ["--services", "agent"]
+        await asyncio.gather(*(node.process.start() for node in self.everything))
+
+    @property
+    def everything(self) -> list[ClusterNode]:
+        """All processes of Madang."""
+        return [*self.nodes, self.agent]
 
     async def _node(self, number: int, library: Path | None) -> ClusterNode:
         directory = self.directory / f"node-{number}"

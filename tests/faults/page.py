@@ -24,7 +24,8 @@ HOW = (
     "of the server: it is wrong if they read what was written after, or if a stream of theirs goes on for a second. "
     "And at each fault three people leave, one at each node, or are cut off with it: it is wrong if 15 s after that, "
     "and after the fault, any node shows them as here, or does not show those who are here; or does so again before "
-    "the next fault."
+    "the next fault. Users of the classic contract chat in the lobby; and after each fault somebody new comes, who "
+    "knows the Agent that stands alone, and is led from there."
 )
 AT_ONCE = "two of these at once"
 CUT_SHORT = "Internal error from Core"
@@ -40,8 +41,8 @@ def _head(result: Result) -> Iterator[str]:
     yield ""
     yield (
         f"{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.machine()}, CPython {platform.python_version()}: "
-        f"{len(result.faults)} faults in {result.seconds / 60:.1f} minutes on three nodes, PostgreSQL and NATS, all on "
-        "one machine with their clients, and a proxy in each link."
+        f"{len(result.faults)} faults in {result.seconds / 60:.1f} minutes on three nodes, one Agent that stands "
+        "alone, PostgreSQL and NATS, all on one machine with their clients, and a proxy in each link."
     )
     yield ""
     yield (
@@ -70,6 +71,10 @@ def _totals(result: Result) -> Iterator[str]:
             ("a client's pause when its node is killed", _seconds(killed)),
             ("a session that is ended at a fault: its streams' end", _seconds(result.revocations)),
             ("after a fault, until every node shows who is here", _seconds(result.presence)),
+            (
+                "somebody new, who knows the Agent that stands alone: until they have written",
+                _seconds(result.newcomers),
+            ),
             ("errors that clients met", result.totals.errors_text()),
         ],
     )

@@ -5,7 +5,8 @@ nowhere else. What the stream tells is how that node shows presence. *Passers*, 
 they come before the fault, and leave in it, or are cut off with their node, and do not come back.
 
 - *Who is gone is gone*: 15 s after somebody's only stream ended, and 15 s after the last fault was over (a node that is
-  killed is a fault that is over at once), no node shows them as here.
+  killed is a fault that is over at once), no node shows them as here. Where nodes were kept from NATS it is a moment
+  later: they have to come back to it first.
 - *Who is here is here*: 15 s after the last fault was over every node shows everyone who has had a stream since then.
 - *So it stays*: once every node was right after a fault, it is right until the next fault, without a moment's grace.
 """
