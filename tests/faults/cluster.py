@@ -86,7 +86,7 @@ class Result:
     classic: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Of the classic contract: texts that were handed over, that were taken, streams, logins."""
     presence: list[float] = field(default_factory=list)
-    """After each fault: how long it took until every node showed who is here, seconds."""
+    """After each fault: for how long somebody was shown as here who was not, or the reverse, seconds."""
     newcomers: list[float] = field(default_factory=list)
     """After each fault: how long somebody new took, from the Agent that stands alone to an acknowledged message."""
     left_out: list[str] = field(default_factory=list)
@@ -192,7 +192,7 @@ class Run:
     async def _see_presence(self, presences: Presences) -> None:
         took = await presences.right()
         if took is not None:
-            self._say(f"    every node shows who is here: {took:.2f} s")
+            self._say(f"    every node shows who is here; somebody was shown wrongly for {took:.2f} s")
             self.result.presence.append(took)
 
     async def _step(self, cluster: Cluster, load: Load, presences: Presences, step: Step) -> Recovery:

@@ -70,7 +70,7 @@ def _totals(result: Result) -> Iterator[str]:
             ("other things that must not be", str(result.findings.count(Fault.SERVER, Fault.NODES_DIFFER))),
             ("a client's pause when its node is killed", _seconds(killed)),
             ("a session that is ended at a fault: its streams' end", _seconds(result.revocations)),
-            ("after a fault, until every node shows who is here", _seconds(result.presence)),
+            ("after a fault, somebody who went or came is shown so everywhere within", _seconds(result.presence)),
             (
                 "somebody new, who knows the Agent that stands alone: until they have written",
                 _seconds(result.newcomers),

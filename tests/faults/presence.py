@@ -32,8 +32,8 @@ from .process import eventually
 
 LATEST = 15.0
 """Seconds after which presence has to be right: the promise."""
-BACK_ON_NATS = 3.0
-"""Seconds more where nodes have to come back to NATS first: for so long it is not known who is silent and who away."""
+BACK_ON_NATS = 5.0
+"""Seconds more where nodes have to come back to NATS first: they try every three seconds, and only then count."""
 AGAIN = 0.1
 """Seconds before a dweller comes back, and between two looks."""
 
@@ -89,8 +89,8 @@ class Presences:
         self._calm_since = math.inf
         self._right_since = math.inf
         self._patience = LATEST
-        self._shows_right = False
-        self._shows_right_since = math.inf
+        self._wrongly_shown: dict[str, float] = {}
+        self._longest = 0.0
         self._told: set[str] = set()
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,24 +128,24 @@ class Presences:
         """The last fault is over. `with_nats`: one of them kept nodes from NATS."""
         self._calm_since = time.monotonic()
         self._patience = LATEST + BACK_ON_NATS if with_nats else LATEST
-        self._shows_right = False
+        self._longest = 0.0
 
     async def right(self) -> float | None:
-        """Wait until every node shows everyone as they are. How many seconds that took, from the end of the fault or
-        from when the last passer had gone; None: it did not come to that, and what was wrong was told.
+        """Wait until every node shows everyone as they are. For how many seconds after the fault, and after they had
+        come or gone, somebody was shown wrongly; None: it did not come to an end, and was told.
         """
-        since = max([self._calm_since, *(passer.since for passer in self._passers[-len(self._nodes) :])])
         with suppress(AssertionError):
             await eventually(self._is_right, "every node shows who is here", 2 * LATEST)
             self._right_since = time.monotonic()
-            return max(0.0, self._shows_right_since - since)
+            self._look()
+            return self._longest
         return None
 
     def _is_right(self) -> bool:
-        return all(dweller.shown is not None for dweller in self._dwellers) and self._shows_right
+        return all(dweller.shown is not None for dweller in self._dwellers) and not any(self._errors_shown())
 
-    def _errors_shown(self) -> Iterator[tuple[str, float]]:
-        """What a node shows that is not so, and the moment from which on it must not."""
+    def _errors_shown(self) -> Iterator[tuple[str, float, float]]:
+        """What a node shows that is not so: since when it is not, and from when on it must not be shown."""
         for dweller in self._dwellers:
             if dweller.shown is None:
                 continue
@@ -156,15 +156,15 @@ class Presences:
                     # A node that has just been started has to hear of those who are here, not of those who were.
                     begun = max(each.since, self._calm_since, dweller.since if each.here else 0.0)
                     patience = 0.0 if begun < self._right_since < math.inf else self._patience
-                    yield f"{each.person.name} is {text}, at {dweller.node}", begun + patience
+                    yield f"{each.person.name} is {text}, at {dweller.node}", begun, begun + patience
 
     def _look(self) -> None:
         now = time.monotonic()
         found = list(self._errors_shown())
-        if not found and not self._shows_right:
-            self._shows_right_since = now
-        self._shows_right = not found
-        for what, latest in found:
+        before, self._wrongly_shown = self._wrongly_shown, {what: begun for what, begun, _ in found}
+        for what in before.keys() - self._wrongly_shown.keys():
+            self._longest = max(self._longest, now - before[what])
+        for what, _, latest in found:
             if now > latest and what not in self._told:
                 self._told.add(what)
                 self._wrong(f"{what}: {now - self._calm_since:.1f} s after the last fault was over")
