@@ -6,7 +6,8 @@ It promises less than `madang.v1` does: a text has no request_id, and a stream n
 - *A stream tells what happens from its beginning on*, which is when its headers came: what the others write, each text
   once, in the order of the store, without a hole, until it ends. Streams that are open in the end have come to the end.
 - *An index is honoured by all nodes*, while its heart beats at any of them: nobody is signed out whose heart had not
-  stopped for five seconds. (A node that does not reach NATS, or stands still, cannot tell the others that it beats.)
+  stopped for five seconds, not even where it beats at a node that has lost NATS alone. (One that has lost more than
+  NATS, or stands still, cannot tell the others.)
 """
 
 from __future__ import annotations

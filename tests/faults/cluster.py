@@ -175,7 +175,9 @@ class Run:
             names = " + ".join(planned.kind.name for planned in step)
             self._at = f"fault {number + 1}, {names}"
             self._say(f"{number + 1}/{len(steps)} {names}, {max(planned.hold for planned in step):.1f} s")
-            classic.may_be_signed_out = any(planned.kind.silences_nodes for planned in step)
+            kinds = [planned.kind for planned in step]
+            more_than_nats = len(step) > 1 and any(kind.keeps_from_nats for kind in kinds)
+            classic.may_be_signed_out = more_than_nats or any(kind.silences_nodes for kind in kinds)
             recovery = await self._step(cluster, load, presences, step)
             await classic.go_on(time.monotonic(), LONGEST)
             nodes = {node.target: node.name for node in cluster.everything}

@@ -65,8 +65,8 @@ class Kind:
 
     @property
     def silences_nodes(self) -> bool:
-        """Whether a node that lives cannot tell the others in it who is there."""
-        return self.keeps_from_nats or self.act is _pause
+        """Whether a node that lives can in no way tell the others in it who is there."""
+        return self.act in (_isolate, _pause)
 
     def can_be_done(self, cluster: Cluster) -> bool:
         """Whether this machine has what it needs."""
