@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,11 +12,11 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from parts import ports
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.classic.client_to_agent_pb2_grpc import AgentStub, ChannelStub, HeartbeatStub, LobbyStub
 from madang.node.settings import PortRange
-from madang.rpc.classic.ports import places
 from madang.v1 import agent_service_pb2, channel_service_pb2, heartbeat_service_pb2, lobby_service_pb2, resources_pb2
 from madang.v1.agent_service_pb2_grpc import AgentServiceStub
 from madang.v1.channel_service_pb2_grpc import ChannelServiceStub
@@ -35,14 +33,9 @@ request = pb.CommandRequest
 
 
 def free_ports(count: int) -> PortRange:
-    """A range of ports that nobody listens on right now, below the ones that the system hands out; of this process of
-    the test run's alone.
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
-    while True:
-        first = random.randrange(10_000 + worker * 5_000, 15_000 + worker * 5_000 - count)
-        if all(places("localhost", port) for port in range(first, first + count)):
-            return PortRange(first, first + count - 1)
+    """Ports for the channels of a server."""
+    found = ports.free_ports(count)
+    return PortRange(found[0], found[-1])
 
 
 async def read(call: Call) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parts.ports import free_port
 
 import madang
 
@@ -28,14 +29,13 @@ class Restartable:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.target = "127.0.0.1:0"
+        self.target = f"127.0.0.1:{free_port()}"
         self._server: madang.Server | None = None
 
     async def start(self) -> None:
         """Start it where it was."""
         self._server = madang.Server(self.data, listen=self.target, limits=None, **OPEN)
         await self._server.start()
-        self.target = self._server.target
 
     async def stop(self) -> None:
         """Stop it in order."""

@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from faults.process import free_port
+from parts.ports import free_port
 
 import madang
 from madang.client.connect import look_at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
 import socket
@@ -15,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .ports import free_port
+
 PATIENCE = 20.0
 
 
@@ -25,7 +26,7 @@ class Nats:
         self, directory: Path, port: int | None = None, *, jetstream: bool = True, options: Sequence[str] = ()
     ) -> None:
         self.directory = directory
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._options = [*options, *(["-js", "-sd", str(directory / "js")] if jetstream else [])]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -103,11 +104,3 @@ class Nats:
 
 def _state(thread: Path) -> str:
     return (thread / "stat").read_text().rpartition(")")[2].split()[0]
-
-
-def _free_port() -> int:
-    while True:
-        port = random.randint(10_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ import psutil
 
 from madang.storage.schema import metadata
 from madang.storage.shared import open_database
+
+from .ports import free_port
 
 PATIENCE = 20.0
 USER = "madang"
@@ -216,10 +217,3 @@ async def fetch(url: str, statement: str, *values: object) -> list[Any]:
         return [tuple(row) for row in await connection.fetch(statement, *values)]
     finally:
         await connection.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from parts.ports import free_port
 
 from madang.terminal.places import state_folder
 
@@ -41,13 +42,6 @@ def environment(state: Path, server: str, name: str) -> dict[str, str]:
         "PYTHONWARNINGS": "error",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

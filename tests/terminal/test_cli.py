@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from parts.ports import free_port
 
-from .conftest import Person, ServerProcess, free_port
+from .conftest import Person, ServerProcess
 
 Maker = Callable[[str], Person]
 
