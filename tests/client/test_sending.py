@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support import eventually
 
 import madang
 from madang.client import sender
+from madang.client.transport import Transport
 from madang.core.errors import Internal, Overloaded, StorageUnavailable
 from madang.core.models import Draft, Message
 from madang.services.channel import ChannelService
@@ -225,6 +227,28 @@ async def test_close_does_not_wait_for_ever(server: Restartable) -> None:
     with pytest.raises(madang.ClientClosed):
         mina.post("lobby", "too late")
     assert outgoing.state is madang.SendState.SENDING
+
+
+async def test_a_close_just_when_the_stream_fails(server: Restartable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC forgets then that the task was cancelled; whoever closed the client waited for it for ever."""
+    real, senders = Transport.post, []
+
+    def post(self: Transport) -> object:
+        call, task = real(self), asyncio.current_task()
+        assert task is not None
+        senders.append(task)
+        call.add_done_callback(lambda _: task.cancel())
+        return call
+
+    async with madang.connect(server.target) as mina:
+        await server.stop()
+        monkeypatch.setattr(Transport, "post", post)
+        mina.post("lobby", "lost")
+        await eventually(lambda: senders, "it is sent")
+        await asyncio.wait([senders[0]], timeout=PATIENCE)
+        assert senders[0].cancelled()
+        assert len(senders) == 1, "it did not try again"
+        await mina.close(drain=0)
 
 
 async def test_an_idle_stream_is_closed_and_opened_again(server: Restartable, monkeypatch: pytest.MonkeyPatch) -> None:

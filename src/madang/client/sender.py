@@ -235,6 +235,7 @@ class Sender:
         return request
 
     async def _read(self, call: PostCall) -> MadangError | None:
+        ended: MadangError | None = None
         try:
             async for response in call:
                 self._line.up()
@@ -242,13 +243,16 @@ class Sender:
                     self._land(result)
                 self._outbox.wake()  # there is room again
         except grpc.aio.AioRpcError as error:
-            return from_rpc(error, self._transport.target)
+            ended = from_rpc(error, self._transport.target)
         except asyncio.CancelledError:
-            cut_off = self._transport.cut_off()
-            if cut_off is None:
+            ended = self._transport.cut_off()
+            if ended is None:
                 raise
-            return cut_off
-        return None
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # gRPC drops a cancellation that comes just when the call fails, before the server has answered it.
+            raise asyncio.CancelledError
+        return ended
 
     def _land(self, result: pb.PostResult) -> None:
         outgoing = self._flight.pop(result.request_id, None)
