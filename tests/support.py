@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -59,11 +60,17 @@ class Clock:
 
 
 async def eventually(condition: Callable[[], object], what: str) -> None:
-    """Wait until a condition holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  # it has many parts, and none of them tells
-            await asyncio.sleep(0.001)
-    assert condition(), what
+    """Wait until a condition holds; what it gives may have to be awaited."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await _known(condition()):  # noqa: ASYNC110  # it has many parts, and none of them tells
+                await asyncio.sleep(0.001)
+    except TimeoutError:
+        raise AssertionError(f"this did not happen: {what}") from None
+
+
+async def _known(found: object) -> object:
+    return await found if inspect.isawaitable(found) else found
 
 
 Where = Path | str

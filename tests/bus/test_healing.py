@@ -152,9 +152,12 @@ async def test_a_slow_look_does_not_put_off_the_next_for_long(pair: Pair, monkey
         await pair.there.healing.look()
         await pair.here.say(MINA, room, "while it rests")
         reading = asyncio.create_task(hana.until(lambda: hana.reader.texts(room)[-1:] == ["while it rests"]))
-        while not reading.done():
+
+        async def healed() -> bool:
             await pair.there.healing.look()
-            await asyncio.sleep(0.01)
+            return reading.done()
+
+        await eventually(healed, "a look that is not put off")
         await reading
     await pair.find_the_bus()
 

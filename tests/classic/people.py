@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
@@ -70,14 +69,6 @@ async def ended(call: Call) -> grpc.StatusCode:
         return error.code()
     code: grpc.StatusCode = await call.code()
     return code
-
-
-async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not await condition():
-        assert time.monotonic() < deadline, f"this did not happen: {what}"
-        await asyncio.sleep(0.02)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import grpc
+from support import eventually
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.core.models import LOBBY_ID
@@ -19,7 +20,6 @@ from .people import (
     Room,
     chat,
     ended,
-    eventually,
     free_ports,
     joined,
     left,

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from support import eventually
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.classic.client_to_agent_pb2_grpc import AgentStub, HeartbeatStub
@@ -30,7 +31,6 @@ from .people import (
     Room,
     chat,
     ended,
-    eventually,
     free_ports,
     joined,
     network,

@@ -6,6 +6,7 @@ import time
 
 import grpc
 import pytest
+from support import eventually
 
 from madang.classic import client_to_agent_pb2 as pb
 from madang.classic.client_to_agent_pb2_grpc import AgentStub
@@ -14,7 +15,7 @@ from madang.node.settings import Address
 from madang.rpc.classic.times import Times
 from madang.v1 import heartbeat_service_pb2
 
-from .people import Call, Classic, Network, ended, eventually, joined, left, read, until
+from .people import Call, Classic, Network, ended, joined, left, read, until
 
 
 async def test_a_login_answers_with_a_fresh_index_and_addresses(server: Server, net: Network) -> None:

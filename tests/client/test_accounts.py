@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from faults.proxy import Proxy
+from support import eventually
 
 import madang
 from madang.core.models import Scope
@@ -247,14 +248,11 @@ async def test_delete_account(server: Restartable, tmp_path: Path, fate: str, le
     async with person(server, "mina", live=False) as heir:  # the handle is free again
         assert heir.me.user_id != mina.me.user_id
         assert (await heir.name(mina.me.user_id)) != "mina"
-        await _becomes(heir, receipt.sequence, left)
 
+        async def has_its_fate() -> bool:
+            return (await heir.message("lobby", receipt.sequence)).text == left
 
-async def _becomes(client: madang.Client, sequence: int, text: str) -> None:
-    """Wait until the text of a message is this one: texts are erased in the background."""
-    async with asyncio.timeout(PATIENCE):
-        while (await client.message("lobby", sequence)).text != text:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(has_its_fate, "texts are erased in the background")
 
 
 async def test_a_guest_deletes_its_account_without_a_password(server: Restartable) -> None:

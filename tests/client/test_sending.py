@@ -113,21 +113,22 @@ async def test_a_stream_that_is_refused_as_a_whole(server: Restartable, monkeypa
 
 async def test_restarts_in_the_middle(server: Restartable, state: Path | None) -> None:
     async with madang.connect(server.target, state=state, handle="mina") as mina:
-        posting = asyncio.create_task(_post_slowly(mina, 1500))
-        for _ in range(3):
-            await asyncio.sleep(0.15)
+        posted: list[madang.Outgoing] = []
+        posting = asyncio.create_task(_post_on(mina, posted, 1500))
+        for number in (300, 600, 900):
+            await eventually(lambda number=number: len(posted) - len(mina.pending) > number, "it goes on")  # type: ignore[misc]
             await server.restart()
-        await all_stored(await posting)
+        await posting
+        await all_stored(posted)
         assert await stored_texts(mina, "lobby") == [f"message {n}" for n in range(1500)]
 
 
-async def _post_slowly(client: madang.Client, count: int) -> list[madang.Outgoing]:
-    posted = []
+async def _post_on(client: madang.Client, posted: list[madang.Outgoing], count: int) -> None:
+    """Post so many messages, a hundred of which are on their way at the most."""
     for number in range(count):
         posted.append(client.post("lobby", f"message {number}"))
-        if number % 20 == 19:
-            await asyncio.sleep(0.01)
-    return posted
+        if number >= 100:
+            await posted[number - 100].stored()
 
 
 async def test_when_nobody_is_there(server: Restartable, state: Path | None) -> None:
@@ -256,5 +257,5 @@ async def test_an_idle_stream_is_closed_and_opened_again(server: Restartable, mo
     async with madang.connect(server.target) as mina:
         for number in range(20):
             await mina.send("lobby", str(number))
-            await asyncio.sleep(number * 0.003)
+            await asyncio.sleep(number * 0.003)  # shorter than IDLE, longer, and just as long
         assert await stored_texts(mina, "lobby") == [str(n) for n in range(20)]

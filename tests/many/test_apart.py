@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-from classic.people import Classic, Network, chat, ended, eventually, free_ports, joined, left, network, read, refused
+from classic.people import Classic, Network, chat, ended, free_ports, joined, left, network, read, refused
 from faults.process import ServerProcess
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support import eventually
 
 import madang
 from madang.classic import client_to_agent_pb2 as classic_pb
