@@ -14,8 +14,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grpc_health.v1 import health_pb2
+
+from benchmarks.connection import CallError, Connection
+
 _START = 30.0
 _STOP = 15.0
+_HEALTH = "/grpc.health.v1.Health/Check"
 HOST = "127.0.0.1"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -122,20 +127,21 @@ def free_port() -> int:
 
 
 async def _ready(process: asyncio.subprocess.Process, port: int) -> bool:
-    """Wait until the server takes connections; whether it does."""
-    deadline = asyncio.get_running_loop().time() + _START
-    while asyncio.get_running_loop().time() < deadline:
-        if process.returncode is not None:
-            break
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            await asyncio.sleep(0.5)
-            return True
+    """Wait until the server says that it serves; whether it does."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_START):
+            while process.returncode is None:
+                with contextlib.suppress(OSError, CallError):
+                    return await _serves(port)
+                await asyncio.sleep(0.05)  # nothing tells when it listens
     return False
+
+
+async def _serves(port: int) -> bool:
+    """Whether the server is well. Raises OSError while nobody listens, CallError while nobody answers."""
+    async with await Connection.open(HOST, port) as connection:
+        answer = await connection.unary(_HEALTH, health_pb2.HealthCheckRequest().SerializeToString())
+    return bool(health_pb2.HealthCheckResponse.FromString(answer).status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _end(log: Path) -> str:

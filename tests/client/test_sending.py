@@ -238,7 +238,11 @@ async def test_a_close_just_when_the_stream_fails(server: Restartable, monkeypat
         call, task = real(self), asyncio.current_task()
         assert task is not None
         senders.append(task)
-        call.add_done_callback(lambda _: task.cancel())
+
+        def cancel(_: object) -> None:
+            task.cancel()
+
+        call.add_done_callback(cancel)
         return call
 
     async with madang.connect(server.target) as mina:
