@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import sqlalchemy as sa
@@ -293,9 +294,15 @@ class Live:
         await self.until(lambda: self.reader.positions.get(channel_id, -1) >= sequence)
 
 
+class Serving(Protocol):
+    """What has subscriptions: a whole node's parts, or another node beside them."""
+
+    channel: ChannelService
+
+
 @asynccontextmanager
 async def subscribed(
-    own: Parts, user_id: int, positions: dict[int, int] | None = None, *only: int, store_id: str = ""
+    own: Serving, user_id: int, positions: dict[int, int] | None = None, *only: int, store_id: str = ""
 ) -> AsyncIterator[Live]:
     """A live subscription whose first response was read."""
     subscription = own.channel.subscribe(user_id, Wanted(positions or {}, frozenset(only), store_id))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from parts.nats import Nats
-from support import Live, Parts, actor, eventually, parts
+from support import Live, Parts, actor, eventually, parts, subscribed
 
 from madang.bus.nats import NatsBus
 from madang.core.errors import MadangError, SessionRevoked
@@ -41,17 +40,6 @@ class Node:
     sessions: Sessions
     channel: ChannelService
     healing: Healing
-
-    @asynccontextmanager
-    async def subscribed(self, user_id: int, positions: dict[int, int] | None = None) -> AsyncIterator[Live]:
-        """A live subscription here, whose first response was read."""
-        subscription = self.channel.subscribe(user_id, Wanted(positions or {}, frozenset(), ""))
-        try:
-            live = Live(subscription)
-            await live.next()
-            yield live
-        finally:
-            subscription.close()
 
 
 @dataclass
@@ -96,7 +84,7 @@ async def pair(own_nats: Nats, cluster: str, tmp_path: Path, monkeypatch: pytest
 
 async def test_what_one_node_stores_the_other_delivers(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         for number in range(20):
             await pair.here.say(MINA, room, f"message {number}")
         await hana.reaches(room, await pair.here.store.read(messages.head, room))
@@ -110,7 +98,7 @@ async def test_nothing_falls_between_the_first_look_and_the_bell(pair: Pair) -> 
     room = await pair.here.room(MINA, HANA)
     for number in range(50):
         saying = asyncio.create_task(pair.here.say(MINA, room, f"message {number}"))
-        async with pair.there.subscribed(HANA, {room: 2}) as hana:
+        async with subscribed(pair.there, HANA, {room: 2}) as hana:
             await saying
             await hana.reaches(room, await pair.here.store.read(messages.head, room))
     assert pair.there.hub.rings == {}, "whoever goes takes the ring along"
@@ -134,7 +122,7 @@ async def test_the_head_is_read_after_the_channel_is_watched_for_sure(pair: Pair
 
 
 async def test_a_channel_that_is_joined_under_an_open_stream_is_complete(pair: Pair) -> None:
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         for number in range(20):
             room = await pair.here.room(MINA, name=f"room-{number}")
             await pair.here.lobby.join(actor(HANA), room)
@@ -147,7 +135,7 @@ async def test_a_slow_look_does_not_put_off_the_next_for_long(pair: Pair, monkey
     monkeypatch.setattr("madang.services.healing.REST", 1e9)
     monkeypatch.setattr("madang.services.healing.MOST_REST", 0.05)
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.lose_the_bus()
         await pair.there.healing.look()
         await pair.here.say(MINA, room, "while it rests")
@@ -164,7 +152,7 @@ async def test_a_slow_look_does_not_put_off_the_next_for_long(pair: Pair, monkey
 
 async def test_messages_that_the_bus_lost_come_from_the_store(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.lose_the_bus()
         await pair.here.say(MINA, room, "lost", "and lost")
         await pair.there.healing.look()
@@ -180,7 +168,7 @@ async def test_messages_that_the_bus_lost_come_from_the_store(pair: Pair) -> Non
 
 async def test_who_left_while_the_bus_was_away_reads_no_more(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.lose_the_bus()
         await pair.here.lobby.leave(actor(HANA), room)
         await pair.there.healing.look()
@@ -193,7 +181,7 @@ async def test_who_left_while_the_bus_was_away_reads_no_more(pair: Pair) -> None
 async def test_who_joined_while_the_bus_was_away_reads_from_there_on(pair: Pair) -> None:
     room = await pair.here.room(MINA)
     await pair.here.say(MINA, room, "before")
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.lose_the_bus()
         await pair.here.lobby.join(actor(HANA), room)
         await pair.here.say(MINA, room, "after", "and after")
@@ -207,7 +195,7 @@ async def test_who_joined_while_the_bus_was_away_reads_from_there_on(pair: Pair)
 
 async def test_who_left_and_came_back_is_not_kept_out(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.lose_the_bus()
         for _ in range(3):
             await pair.here.lobby.leave(actor(HANA), room)
@@ -221,7 +209,7 @@ async def test_who_left_and_came_back_is_not_kept_out(pair: Pair) -> None:
 
 async def test_comings_and_goings_in_the_wrong_order_end_in_the_right_state(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         pair.there.bus.deliver(MembershipChanged(room, HANA, False, 40))
         pair.there.bus.deliver(MembershipChanged(room, HANA, True, 39))
         await hana.until(lambda: room not in hana.reader.open)
@@ -310,7 +298,7 @@ async def test_a_role_that_was_taken_while_the_bus_was_away_is_gone_with_the_nex
 
 async def test_what_rings_hold_may_be_erased_after_a_loss(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.here.say(MINA, room, "secret")
         await hana.until(lambda: "secret" in hana.reader.texts(room))
         assert pair.there.hub.rings[room].batch(pair.there.hub.rings[room].head - 1) is not None
@@ -323,7 +311,7 @@ async def test_what_is_told_after_it_was_erased_is_not_kept(pair: Pair, monkeypa
     """One node erases texts that another one stored just before, and is heard first."""
     monkeypatch.setattr("madang.services.hub.ERASED_AGAIN", 0.0)
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         pair.there.bus.deliver(TextsErased(room))
         await pair.here.say(MINA, room, "secret")
         await hana.until(lambda: "secret" in hana.reader.texts(room))
@@ -335,7 +323,7 @@ async def test_what_is_told_after_it_was_erased_is_not_kept(pair: Pair, monkeypa
 
 async def test_the_check_of_a_new_channel_ends_with_the_node(pair: Pair) -> None:
     room = await pair.here.room(MINA)
-    async with pair.there.subscribed(HANA):
+    async with subscribed(pair.there, HANA):
         pair.nats.freeze()
         pair.there.bus.deliver(MembershipChanged(room, HANA, True, 1))
         (checking,) = [task for task in asyncio.all_tasks() if "Hub._check" in repr(task)]
@@ -352,7 +340,7 @@ async def test_whatever_goes_wrong_with_the_check_of_a_new_channel_is_logged(
     async def fail(*_: object) -> None:
         raise RuntimeError("a mistake")
 
-    async with pair.there.subscribed(HANA):
+    async with subscribed(pair.there, HANA):
         with monkeypatch.context() as failing:
             failing.setattr(pair.here.store, "read", fail)
             pair.there.bus.deliver(MembershipChanged(room, HANA, True, 1))
@@ -362,7 +350,7 @@ async def test_whatever_goes_wrong_with_the_check_of_a_new_channel_is_logged(
 async def test_read_marks_and_accounts_are_told_again_after_a_loss(pair: Pair) -> None:
     room = await pair.here.room(MINA, HANA)
     (person,) = await pair.here.people(ServerRole.MEMBER)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         await pair.lose_the_bus()
         await pair.here.channel.mark_read(HANA, room, 2)
         await pair.here.front.accounts.update(person, None, "Somebody Else", None)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 from classic.people import Classic, Network, chat, ended, free_ports, joined, left, network, read, refused
+from client.conftest import texts
 from faults.process import ServerProcess
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support import eventually
@@ -19,7 +20,6 @@ from madang.core.cluster import SERVICES
 from madang.rpc.classic.times import Times
 
 from .conftest import Cluster, know_each_other
-from .test_nodes import texts
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

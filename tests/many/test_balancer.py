@@ -6,13 +6,13 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+from client.conftest import texts
 from faults.process import eventually, free_port
 from ops.balancer import Backend, Balancer
 
 import madang
 
 from .conftest import Cluster
-from .test_nodes import texts
 
 HANDOVER = 3
 PEOPLE = 4

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from client.conftest import texts
 from faults.process import eventually
 from parts.postgres import Databases
 
@@ -18,18 +19,6 @@ from madang.core.errors import StorageUnavailable
 from madang.node.main import EXIT_NOW
 
 from .conftest import Cluster
-
-
-async def texts(client: madang.Client, count: int) -> list[str]:
-    """The words of the next messages."""
-    seen: list[str] = []
-    async with asyncio.timeout(20):
-        async for event in client.events():
-            if isinstance(event, madang.MessageEvent) and event.message.content is madang.Content.TEXT:
-                seen.append(event.message.text)
-                if len(seen) == count:
-                    break
-    return seen
 
 
 async def test_two_nodes_are_one_server(cluster: Cluster) -> None:

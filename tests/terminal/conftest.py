@@ -115,6 +115,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         process.kill()
 
 
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server of the test's own: it may be stopped, and its first owner is yet to come."""
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended."""

@@ -7,7 +7,7 @@ import re
 import signal
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,17 +23,6 @@ CTRL_C, CTRL_D, TAB = "\x03", "\x04", "\t"
 def channel() -> str:
     """A name for a channel that no other test uses."""
     return f"room-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server that a test may stop."""
-    server = ServerProcess(tmp_path / "data")
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 # In a terminal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,17 +22,6 @@ OTHER = "quite another password"
 def handle() -> str:
     """A handle that no other test uses."""
     return f"u{uuid.uuid4().hex[:10]}"
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server of the test's own, whose first owner is yet to come."""
-    server = ServerProcess(tmp_path / "data")
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 def nobody(server: ServerProcess, tmp_path: Path, handle: str) -> Person:
