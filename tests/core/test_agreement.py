@@ -18,3 +18,8 @@ def test_what_only_one_of_them_knows_is_no_difference() -> None:
     assert differences(fingerprint({"a": 1, "new": 2}), fingerprint({"a": 1, "old": 3})) == []
     assert differences(fingerprint({"a": 1}), "") == []
     assert differences(fingerprint({"a": 1}), "what is this") == []
+
+
+def test_it_travels_between_versions() -> None:
+    """Were it written otherwise, all nodes of the version before would be said to differ."""
+    assert fingerprint({"b": "two", "a": 1}) == "a=6b86b273ff34,b=3fc4ccfe7458"

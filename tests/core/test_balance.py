@@ -37,11 +37,12 @@ def test_large_loads_are_told_apart() -> None:
 
 def test_a_node_keeps_its_newcomers_until_it_bears_clearly_more() -> None:
     dice = random.Random(1).random
-    for load, stays in ((0, True), (139, True), (141, False), (1000, False)):
+    for load, stays in ((0, True), (139, True), (140, True), (141, False), (1000, False)):
         found = agents([node("a", load), node("b", 100), node("c", 100)], "a", dice)
         assert (found[0] == "a:1") is stays
         assert sorted(found) == ["a:1", "b:1", "c:1"]
     assert agents([node("a", 10_000)], "a", dice) == ["a:1"], "there is nobody else"
+    assert agents([node("b", 0), node("a", 0)], "a", dice)[0] == "a:1", "whichever is named first"
 
 
 def test_nobody_is_sent_to_a_node_that_goes() -> None:

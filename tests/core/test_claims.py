@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -162,6 +163,30 @@ def test_a_user_that_is_nowhere_wants_nothing() -> None:
     claims.set_here(1, False, 7)
     claims.set_here(1, True, 8)
     assert claims.get(1).status is Status.ONLINE
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [(Status.ONLINE, Status.AWAY), (Status.AWAY, Status.DO_NOT_DISTURB), (Status.ONLINE, Status.DO_NOT_DISTURB)],
+)
+def test_what_was_said_at_the_same_moment_is_the_same_everywhere(less: Status, more: Status) -> None:
+    """Whichever of two nodes is heard first."""
+    said = {"b": Claim(1, True, 5, less, 9), "c": Claim(1, True, 5, more, 9)}
+    for order in ("bc", "cb"):
+        claims = Claims("a")
+        for node_id in order:
+            claims.apply(node_id, 0, 1, [said[node_id]])
+        assert claims.get(1).status is more
+
+
+def test_how_one_wants_to_be_seen_outlives_the_node_where_it_was_said() -> None:
+    """Who came here afterwards brought it along: nothing more has to be heard for that."""
+    claims = Claims("a")
+    claims.apply("b", 0, 1, [Claim(1, True, 5, Status.AWAY, 6)])
+    claims.respond()
+    assert claims.set_here(1, True, 7) == Claim(1, True, 7, Status.AWAY, 6)
+    claims.drop("b")
+    assert claims.get(1).status is Status.AWAY
 
 
 def test_what_is_seen_last_anywhere_counts() -> None:
