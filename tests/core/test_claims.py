@@ -189,6 +189,16 @@ def test_how_one_wants_to_be_seen_outlives_the_node_where_it_was_said() -> None:
     assert claims.get(1).status is Status.AWAY
 
 
+def test_all_that_a_node_says_takes_the_place_of_what_it_said() -> None:
+    claims = Claims("a")
+    claims.apply("b", 0, 1, [Claim(1, True, 1), Claim(2, True, 1)])
+    claims.replace("b", 3, [Claim(2, True, 2), Claim(3, True, 2)])
+    assert [one.user_id for one in claims.here()] == [2, 3]
+    assert claims.version("b") == 3
+    assert claims.apply("b", 3, 4, [Claim(3, False, 3)]), "it follows on that"
+    assert [one.user_id for one in claims.here()] == [2]
+
+
 def test_what_is_seen_last_anywhere_counts() -> None:
     claims = Claims("a")
     claims.set_here(1, True, 50)
