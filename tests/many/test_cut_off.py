@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from bus.conftest import QUICK
-from classic.people import Classic, Network, eventually, free_ports, network
+from classic.people import Classic, Network, free_ports, network
 from faults.proxy import Proxy
 from grpc_health.v1 import health_pb2
+from support import eventually
 
 import madang
 from madang.classic import client_to_agent_pb2 as pb

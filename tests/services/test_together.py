@@ -45,6 +45,9 @@ class Seen:
     def known(self) -> list[NodeInfo]:
         return [NodeInfo(node_id, node_id, "1", 0, "") for node_id in self._shelf.alive]
 
+    def strangers(self) -> list[NodeInfo]:
+        return []
+
     def keep(self, version: int, claims: Callable[[], Sequence[Claim]]) -> None:
         assert self._shelf.kept_by.get(self._node_id, (0,))[0] < version, "only what is new is put there"
         self._shelf.kept_by[self._node_id] = version, claims
