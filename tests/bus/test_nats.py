@@ -171,6 +171,31 @@ async def test_a_bus_that_was_away_comes_back_with_all_subscriptions(own_nats: N
         assert changed(1) not in heard, "what was said meanwhile is lost: the store has it"
 
 
+async def test_a_bus_that_stays_away_is_told_when_it_goes_and_when_it_is_back(
+    own_nats: Nats, cluster: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not at every try in between."""
+    monkeypatch.setattr("madang.bus.link.LONGEST_PAUSE", 0.1)
+    tries: list[object] = []
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer.get_extra_info("peername"))
+        writer.close()
+        await writer.wait_closed()
+
+    async with joined(own_nats, cluster) as bus:
+        own_nats.stop()
+        await eventually(lambda: not bus.is_connected, "it is known to be away")
+        async with await asyncio.start_server(refuse, "127.0.0.1", own_nats.port):
+            await eventually(lambda: len(tries) >= 5, "it is tried again and again")
+        own_nats.start()
+        await eventually(lambda: bus.is_connected, "it is back")
+        await eventually(lambda: "is back" in caplog.text, "that is told")
+    lines = [record.getMessage() for record in caplog.records if record.name == "madang.bus"]
+    assert [line.split(" is ")[1].split()[0].rstrip(":;") for line in lines] == ["away", "back"], lines
+    assert "it was away for " in lines[1]
+
+
 async def test_a_bus_that_hangs_is_taken_for_away(
     own_nats: Nats, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

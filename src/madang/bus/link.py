@@ -24,6 +24,7 @@ from nats.errors import Error as NatsError
 from madang.bus.credentials import Credentials
 from madang.bus.errors import BusError
 from madang.bus.tasks import end
+from madang.core.outages import Outage
 
 CONNECT_WITHIN = 3
 """How long a server may take to answer when it is connected to, seconds."""
@@ -94,6 +95,7 @@ class Link:
         self._keeping: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._lost = asyncio.Event()
+        self._outage = Outage()
 
     async def start(self, wait: float) -> None:
         """Connect; wait that many seconds for a server that is not there. Raises BusError."""
@@ -142,13 +144,23 @@ class Link:
                 await self._until_lost(client)
                 self.client = None
                 self._went()
-                _log.warning("the bus %s is away: %s", self.where, client.last_error or "the connection broke")
+                self._tell_away(client.last_error or "the connection broke")
                 closing = asyncio.create_task(_close(client))
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
             await self._reconnect()
             self.reconnects += 1
-            _log.warning("the bus %s is back", self.where)
+            away_for = self._outage.worked(asyncio.get_running_loop().time())
+            if away_for is not None:
+                _log.warning("the bus %s is back; it was away %s", self.where, away_for)
+
+    def _tell_away(self, problem: Exception | str) -> None:
+        """Log that the bus is away: when it goes, and now and then while it stays so."""
+        for_how_long = self._outage.failed(asyncio.get_running_loop().time())
+        if for_how_long is not None:
+            expected = isinstance(problem, BusError | NatsError | OSError | TimeoutError | str)
+            trace = None if expected else problem
+            _log.warning("the bus %s is away%s: %s", self.where, for_how_long, problem, exc_info=trace)
 
     async def _until_lost(self, client: Client) -> None:
         while not self._lost.is_set():
@@ -171,10 +183,8 @@ class Link:
             try:
                 await self._connect()
                 return
-            except BusError as error:
-                _log.info("the bus %s is still away: %s", self.where, error)
-            except Exception:
-                _log.exception("cannot use the bus")
+            except Exception as error:
+                self._tell_away(error)
 
     async def _connect(self) -> None:
         """Try each server once, in any order. Raises BusError: what the last one said."""

@@ -36,6 +36,7 @@ from madang.bus.tasks import Apart, end
 from madang.bus.v1 import node_pb2 as pb
 from madang.core.claims import Claim
 from madang.core.cluster import NodeInfo
+from madang.core.outages import Outage
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -93,6 +94,7 @@ class NatsNodes:
         self._put_version = 0
         self._put_at = 0.0
         self._parts = 0
+        self._unkept = Outage()
         self._stirred = asyncio.Event()
         self._look = True
         self._tasks: list[asyncio.Task[None]] = []
@@ -217,16 +219,26 @@ class NatsNodes:
                 try:
                     await self._put(client)
                 except Exception as error:
-                    expected = isinstance(error, NatsError | OSError | TimeoutError)
-                    _log.warning("this node's record could not be kept: %s", error, exc_info=not expected)
+                    self._tell_unkept(error)
                     self._put_at = 0.0
                     self._look = True  # the buckets may be gone
+                else:
+                    unkept_for = self._unkept.worked(asyncio.get_running_loop().time())
+                    if unkept_for is not None:
+                        _log.warning("this node's record is kept again; it could not be %s", unkept_for)
             try:
                 async with asyncio.timeout(self._times.again):
                     await self._stirred.wait()
             except TimeoutError:
                 continue
             self._stirred.clear()
+
+    def _tell_unkept(self, error: Exception) -> None:
+        expected = isinstance(error, NatsError | OSError | TimeoutError)
+        for_how_long = self._unkept.failed(asyncio.get_running_loop().time())
+        if for_how_long is not None:
+            text = str(error) or type(error).__name__
+            _log.warning("this node's record cannot be kept%s: %s", for_how_long, text, exc_info=not expected)
 
     async def _put(self, client: Client) -> None:
         if self._look:

@@ -59,6 +59,11 @@ class MadangError(Exception):
         return f"{type(self).__name__}({facts})"
 
     @property
+    def in_full(self) -> str:
+        """The text for the server's own log, with what callers are not told."""
+        return str(self)
+
+    @property
     def retry_after(self) -> float | None:
         """After how many seconds another try makes sense; None where the error does not say."""
         value = self.facts.get("retry_after")
@@ -354,6 +359,15 @@ class StorageUnavailable(Unavailable):
 
     reason = "STORAGE_UNAVAILABLE"
     text = "{problem}"
+    detail: str = ""
+    """What the database said. It is for the operator, may name hosts and files, and never travels."""
+    is_settled: bool = True
+    """Whether it is known that nothing was stored. Known in the server alone."""
+
+    @property
+    def in_full(self) -> str:
+        """See MadangError."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
 
 
 class ServerDraining(Unavailable):

@@ -28,6 +28,7 @@ from madang.core.events import (
     UserChanged,
 )
 from madang.core.models import LOBBY_ID, Session
+from madang.core.outages import Outage
 from madang.services.hub import Hub
 from madang.services.limits import Limiter
 from madang.services.sessions import Sessions
@@ -90,7 +91,7 @@ class Healing:
         self._limiter = limiter
         self._clock = clock
         self._lost = False
-        self._failing = False
+        self._outage = Outage()
         self._audited: int | None = None
         self._next = 0.0
         self._not_again_before = 0.0
@@ -119,14 +120,16 @@ class Healing:
                 await self._check_members(tell_marks=False)
                 await self._check_known()
                 self._rest_until = loop.time() + min(MOST_REST, (loop.time() - began) * REST)
-            self._failing = False
+            failed_for = self._outage.worked(loop.time())
+            if failed_for is not None:
+                _log.warning("what is known can be held against the store again; it could not %s", failed_for)
         except BaseException as error:
             self._lost = self._lost or lost
             if not isinstance(error, MadangError):
                 raise
-            if not self._failing:  # half a second later it may be the same
-                self._failing = True
-                _log.warning("what is known cannot be held against the store: %s", error)
+            for_how_long = self._outage.failed(loop.time())  # half a second later it may be the same
+            if for_how_long is not None:
+                _log.warning("what is known cannot be held against the store%s: %s", for_how_long, error.in_full)
 
     async def check_all(self, lost: bool) -> None:
         """Check everything. `lost`: something was, so that also what nothing tells the age of is told again."""
