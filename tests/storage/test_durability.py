@@ -65,8 +65,10 @@ async def test_a_file_that_somebody_else_writes_is_unavailable_and_then_is_not(t
             answers = [store.append([draft(text=str(number))]) for number in range(3)]
             done = await asyncio.gather(*answers, return_exceptions=True)
             assert [type(error) for error in done] == [StorageUnavailable] * 3
-            with refused(StorageUnavailable, problem="nothing was stored: database is locked"):
+            with pytest.raises(StorageUnavailable) as caught:
                 await store.write(lambda _: None)
+            assert str(caught.value) == "nothing was stored: the server cannot write its data file at the moment"
+            assert caught.value.detail == "database is locked"
             assert await store.read(messages.head, LOBBY_ID) == 0, "reads go on"
             other.execute("ROLLBACK")
         assert sequences(await store.append([draft()])) == [1]

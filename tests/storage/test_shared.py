@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from madang.storage import accounts, locks, memberships, messages, migrate, post
 from madang.storage.errors import StoreError, StoreForeign, StoreNewer, StoreUnusable
 from madang.storage.postgres import PostgresDatabase, place_of
 from madang.storage.store import SharedDatabase, open_store
+from madang.storage.writer import MAX_GROUP
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +264,38 @@ async def test_a_server_that_goes_away_and_comes_back(server: Postgres, empty: s
     assert [one.text for one in found.messages] == ["before", "after"]
 
 
+async def test_callers_are_told_in_plain_words_and_the_log_in_the_drivers(
+    server: Postgres, empty: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the driver says sounds like a failure of the client's own connection, and names what is the operator's."""
+    async with opened(empty) as store:
+        await asyncio.to_thread(server.stop)
+        answers: list[str] = []
+        for _ in range(3):
+            for asked in (store.append([draft()]), store.read(messages.head, LOBBY_ID)):
+                with pytest.raises(StorageUnavailable) as caught:
+                    await asked
+                assert not caught.value.facts.keys() - {"problem"}, "nothing else travels"
+                answers.append(str(caught.value))
+        away = "the server cannot reach its database at the moment"
+        assert answers == [f"nothing was stored: {away}", f"nothing was read: {away}"] * 3
+        lines = [record.getMessage() for record in caplog.records if record.name == "madang.storage"]
+        assert [line.partition(":")[0] for line in lines] == [
+            "the store cannot be written",
+            "the database cannot be read",
+        ]
+        assert all(str(server.port) in line for line in lines)
+        caplog.clear()
+        await asyncio.to_thread(server.start)
+        await store.append([draft()])
+        assert await store.read(messages.head, LOBBY_ID) == 1
+    lines = [record.getMessage() for record in caplog.records if record.name == "madang.storage"]
+    assert [line.partition(";")[0] for line in lines] == [
+        "the store can be written again",
+        "the database can be read again",
+    ]
+
+
 async def test_a_server_without_a_connection_to_spare(empty: str) -> None:
     """A node that has one goes on with it; what would need another is refused, until there is one again."""
     async with opened(empty) as store:
@@ -274,8 +307,9 @@ async def test_a_server_without_a_connection_to_spare(empty: str) -> None:
         await database.connect()
         await execute(empty, "ALTER ROLE many CONNECTION LIMIT 1")
         assert await database.write(lambda connection: messages.head(connection, LOBBY_ID)) == 0
-        with pytest.raises(StorageUnavailable, match="too many connections"):
+        with pytest.raises(StorageUnavailable) as caught:
             await database.read(lambda connection: messages.head(connection, LOBBY_ID))
+        assert "too many connections" in caught.value.in_full
         await execute(empty, "ALTER ROLE many CONNECTION LIMIT -1")
         assert await database.read(lambda connection: messages.head(connection, LOBBY_ID)) == 0
         await database.close()
@@ -357,6 +391,40 @@ async def test_a_commit_whose_answer_is_lost_is_settled_by_the_repeat(server: Po
         assert (told, recovered) == ([HeadKnown(LOBBY_ID, 1)], [1])
 
 
+async def test_of_a_commit_that_nobody_knows_of_everyone_is_told_what_is_true_for_it(
+    server: Postgres, empty: str
+) -> None:
+    """A draft with a request_id is sent again; what has none may be done twice; what waited behind was not stored."""
+    cut = Cut(server)
+    async with (
+        await asyncio.start_server(cut.connected, "127.0.0.1", 0) as listening,
+        opened(server.url(empty.rpartition("/")[2], listening.sockets[0].getsockname()[1])) as store,
+    ):
+        await store.read(messages.head, LOBBY_ID)
+
+        async def told(*asked: Awaitable[object]) -> list[str]:
+            cut.cutting = True
+            found = await asyncio.gather(*asked, return_exceptions=True)
+            cut.cutting = False
+            assert all(type(one) is StorageUnavailable for one in found)
+            return [str(one) for one in found]
+
+        lost = "it is not known whether this was stored: the server lost its database during the commit"
+        look = f"{lost}; see whether it happened before you do it again"
+        large = "x" * MAX_GROUP
+        with_key, without, behind = await told(
+            store.append([draft(request_id=b"a" * 16, text="one")]),
+            store.append([draft(text="two")]),
+            store.append([draft(request_id=b"b" * 16, text=large)]),
+        )
+        assert with_key == f"{lost}; send it again with the same request_id"
+        assert without == look
+        assert behind == "nothing was stored: it waited behind a commit that failed; send it again"
+        assert await told(store.write(accounts.add_user, "mina", UserKind.GUEST)) == [look]
+        found = await store.read(messages.changed, LOBBY_ID, 0, 9, 2**40)
+        assert [one.text for one in found.messages] == ["one", "two"]
+
+
 def to_first_schema(url: str) -> None:
     async def run() -> None:
         database = PostgresDatabase(url, 2)
@@ -403,8 +471,9 @@ async def test_what_an_error_says_holds_nothing_of_what_is_stored(database: str)
             await store.write(
                 lambda transaction: transaction.connection.exec_driver_sql("UPDATE messages SET text = NULL") and None
             )
-    assert "secret" not in str(caught.value)
-    assert "null value" in str(caught.value)
+    assert "secret" not in caught.value.in_full
+    assert "null value" in caught.value.in_full
+    assert str(caught.value) == "nothing was stored: the server's database failed; the server's log says why"
 
 
 def test_where_a_database_is_can_be_shown_to_anyone() -> None:

@@ -78,7 +78,7 @@ async def move(source: Path, target: str, tell: Tell, now: int) -> Moved:
     except sqlite3.Error as error:
         raise MoveError(f"{source}: {error}") from error
     except StorageUnavailable as error:
-        raise MoveError(f"{place}: {error.facts['problem']}; when that is mended, {_AGAIN}") from error
+        raise MoveError(f"{place}: {error.detail or error}; when that is mended, {_AGAIN}") from error
     except StoreError as error:
         raise MoveError(str(error)) from error
     finally:

@@ -226,7 +226,7 @@ class Hub:
                 asked, self._to_check = self._to_check, {}
                 await self.check_fresh(asked)
         except MadangError as error:
-            _log.warning("new channels could not be checked yet: %s", error)
+            _log.debug("new channels could not be checked yet: %s", error)  # the store has told why
         except Exception:  # nobody waits for this task
             _log.exception("new channels could not be checked")
         finally:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from madang.core.errors import StorageUnavailable
+from madang.storage.errors import unavailable
 
 Connection = sa.Connection
 """What a reading function is given: nobody above the store needs to know more of it."""
@@ -67,8 +67,10 @@ class SqliteDatabase:
             path,
             ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "wal_autocheckpoint=4000"),
             "BEGIN IMMEDIATE",
+            "nothing was stored: the server cannot write its data file at the moment",
         )
-        self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None)
+        failed = "nothing was read: the server cannot read its data file at the moment"
+        self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None, failed)
 
     async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """See Database. Raises StorageUnavailable when the file cannot be written."""
@@ -91,8 +93,12 @@ class _Threads:
     loop for each transaction: in a conversation that is felt.
     """
 
-    def __init__(self, count: int, name: str, path: Path, pragmas: tuple[str, ...], begin: str | None) -> None:
+    def __init__(
+        self, count: int, name: str, path: Path, pragmas: tuple[str, ...], begin: str | None, problem: str
+    ) -> None:
+        """`problem`: what callers are told when SQLite fails; what it said is for the log."""
         self._engine = _engine(path, pragmas, begin)
+        self._problem = problem
         self._closed = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = [Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(count)]
@@ -126,7 +132,7 @@ class _Threads:
                 with connection.begin():
                     result = job.operation(connection)
             except DBAPIError as error:
-                failure = StorageUnavailable(problem=f"nothing was stored: {error.orig}")
+                failure = unavailable(self._problem, str(error.orig))
                 failure.__cause__ = error
             except BaseException as error:
                 failure = error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from madang.core.errors import TextNotAllowed
+from madang.core.errors import StorageUnavailable, TextNotAllowed
 
 
 class NotUnique(Exception):
@@ -26,6 +26,17 @@ def not_storable(error: DBAPIError) -> TextNotAllowed:
     """What whoever gave such a value is told. It can only be a text: what PostgreSQL does not take is a zero byte."""
     failure = TextNotAllowed(problem="holds a character that cannot be stored")
     failure.__cause__ = error
+    return failure
+
+
+def unavailable(problem: str, detail: str = "", settled: bool = True) -> StorageUnavailable:
+    """What callers are told of a store that cannot be used, and beside it what its log tells the operator.
+
+    `problem`: a plain sentence. `detail`: the database's own words. `settled`: whether nothing was stored for certain.
+    """
+    failure = StorageUnavailable(problem=problem)
+    failure.detail = detail
+    failure.is_settled = settled
     return failure
 
 

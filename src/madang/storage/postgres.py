@@ -11,6 +11,7 @@ nobody knows whether it happened, and that is what the caller is told: the repea
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from madang.core.errors import StorageUnavailable
+from madang.core.outages import Outage
 from madang.storage.database import Failures
-from madang.storage.errors import is_of_a_value, not_storable
+from madang.storage.errors import is_of_a_value, not_storable, unavailable
 
 T = TypeVar("T")
 
@@ -63,14 +65,20 @@ _AGAIN = frozenset({"40001", "40P01", "0A000"})
 _LOST = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 """The server ends the session: a shutdown, a crash, a start, a session that was idle for too long."""
 _READ_ONLY = "25006"
+_OUT_OF_TIME = frozenset({"55P03", "57014"})
+"""A lock, or a statement, that took longer than it may."""
 _VALUE = "22"
 """How the codes begin that tell of a value which cannot be taken."""
 _MAX_PROBLEM = 200
 
-_UNKNOWN = (
-    "it is not known whether this was stored: the connection to the database broke during the commit; "
-    "send it again, with the same request_id"
-)
+_UNKNOWN = "it is not known whether this was stored: the server lost its database during the commit"
+_UNREACHABLE = "the server cannot reach its database at the moment"
+_SILENT = "the server's database does not answer in time"
+_BUSY = "the server's database has too much to do at the moment"
+_CANNOT_WRITE = "the server's database is read-only at the moment"
+_FAILED = "the server's database failed; the server's log says why"
+_log = logging.getLogger("madang.storage")
+
 _DATABASE_ERRORS: Failures = (
     DBAPIError,
     asyncpg.PostgresError,
@@ -84,8 +92,9 @@ _DATABASE_ERRORS: Failures = (
 class Unconnected(Exception):
     """There is no connection. `state`: PostgreSQL's code for the reason; empty when nobody answered."""
 
-    def __init__(self, problem: str, state: str = "") -> None:
-        super().__init__(problem)
+    def __init__(self, detail: str, state: str = "") -> None:
+        """`detail`: in the driver's words, for the operator."""
+        super().__init__(detail)
         self.state = state
 
     @property
@@ -95,7 +104,11 @@ class Unconnected(Exception):
 
 
 class _AgainError(Exception):
-    """A try failed and left nothing; another may succeed."""
+    """A try failed and left nothing; another may succeed. `problem`: for callers; the rest is for the log."""
+
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
 
 
 @dataclass(slots=True, eq=False)
@@ -146,6 +159,7 @@ class PostgresDatabase:
         self._idle: list[_Link] = []
         self._reading = 0
         self._running: set[asyncio.Task[Any]] = set()
+        self._unread = Outage()
 
     async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """See Database. Raises StorageUnavailable; it says so when nobody knows whether something was stored."""
@@ -153,7 +167,17 @@ class PostgresDatabase:
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """See Database. Raises StorageUnavailable."""
-        return await self._shielded(self._read(operation))
+        try:
+            result = await self._shielded(self._read(operation))
+        except StorageUnavailable as error:
+            for_how_long = self._unread.failed(asyncio.get_running_loop().time())
+            if for_how_long is not None:
+                _log.error("the database cannot be read%s: %s", for_how_long, error.in_full)
+            raise
+        failed_for = self._unread.worked(asyncio.get_running_loop().time())
+        if failed_for is not None:
+            _log.warning("the database can be read again; it could not %s", failed_for)
+        return result
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -199,7 +223,7 @@ class PostgresDatabase:
                     return await self._write_once(operation, begin)
                 except _AgainError as error:
                     if rest is None:
-                        raise StorageUnavailable(problem=f"nothing was stored: {error}") from error
+                        raise unavailable(f"nothing was stored: {error.problem}", str(error)) from error
                     await asyncio.sleep(rest * random.uniform(0.5, 1.5))
         raise AssertionError("the last try returns or raises")
 
@@ -226,18 +250,18 @@ class PostgresDatabase:
                 raise
         except Unconnected as error:
             if error.is_passing:
-                raise _AgainError(str(error)) from error
-            raise StorageUnavailable(problem=f"nothing was stored: {error}") from error
+                raise _AgainError(_UNREACHABLE, str(error)) from error
+            raise unavailable(f"nothing was stored: {_UNREACHABLE}", str(error)) from error
         except _DATABASE_ERRORS as error:
             if committing and _is_lost(error):
-                raise StorageUnavailable(problem=_UNKNOWN) from error
+                raise unavailable(_UNKNOWN, _detail(error), settled=False) from error
             if _is_passing(error):
-                raise _AgainError(_problem(error)) from error
+                raise _AgainError(_problem(error), _detail(error)) from error
             if isinstance(error, DBAPIError) and is_of_a_value(error):
                 raise
-            raise StorageUnavailable(problem=f"nothing was stored: {_problem(error)}") from error
+            raise unavailable(f"nothing was stored: {_problem(error)}", _detail(error)) from error
         if answer != "COMMIT":
-            raise StorageUnavailable(problem=f"nothing was stored: the database answered COMMIT with {answer}")
+            raise unavailable(f"nothing was stored: {_FAILED}", f"it answered COMMIT with {answer}")
         return result
 
     async def _read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -245,7 +269,7 @@ class PostgresDatabase:
             async with asyncio.timeout(TURN_WITHIN):
                 await self._turns.acquire()
         except TimeoutError:
-            raise StorageUnavailable(problem=f"nothing was read: {self._readers} connections are busy") from None
+            raise unavailable(f"nothing was read: {_BUSY}", f"{self._readers} connections are busy") from None
         self._reading += 1
         try:
             try:
@@ -253,7 +277,7 @@ class PostgresDatabase:
             except _AgainError:
                 return await self._read_once(operation)
         except _AgainError as error:
-            raise StorageUnavailable(problem=f"nothing was read: {error}") from error
+            raise unavailable(f"nothing was read: {error.problem}", str(error)) from error
         finally:
             self._reading -= 1
             self._turns.release()
@@ -262,7 +286,7 @@ class PostgresDatabase:
         try:
             link = self._idle.pop() if self._idle else await self._open()
         except Unconnected as error:
-            raise _AgainError(str(error)) from error
+            raise _AgainError(_UNREACHABLE, str(error)) from error
         try:
             result = await link.run(operation)
         except _DATABASE_ERRORS as error:
@@ -270,13 +294,13 @@ class PostgresDatabase:
                 dead, self._idle = [link, *self._idle], []  # the others are as old
                 for each in dead:
                     await each.drop()
-                raise _AgainError(_problem(error)) from error
+                raise _AgainError(_problem(error), _detail(error)) from error
             self._idle.append(link)
             if _is_passing(error):
-                raise _AgainError(_problem(error)) from error
+                raise _AgainError(_problem(error), _detail(error)) from error
             if isinstance(error, DBAPIError) and is_of_a_value(error):
                 raise not_storable(error) from error
-            raise StorageUnavailable(problem=f"nothing was read: {_problem(error)}") from error
+            raise unavailable(f"nothing was read: {_problem(error)}", _detail(error)) from error
         except Exception:
             self._idle.append(link)
             raise
@@ -300,7 +324,7 @@ class PostgresDatabase:
                 connection = await self._engine.connect()
                 return _Link(connection, (await connection.get_raw_connection()).driver_connection)
         except _DATABASE_ERRORS as error:
-            raise Unconnected(_problem(error), _state(error)) from error
+            raise Unconnected(_detail(error), _state(error)) from error
         except ValueError:  # what it says may hold a part of the password
             problem = (
                 "its address cannot be read: special characters in the user's name and password are written as %40"
@@ -373,6 +397,17 @@ def _state(error: BaseException) -> str:
 
 
 def _problem(error: BaseException) -> str:
+    """What callers are told: nothing of the driver's words, which name hosts and users, and sound like their own."""
+    if isinstance(_source(error), TimeoutError) or _state(error) in _OUT_OF_TIME:
+        return _SILENT
+    if _is_lost(error):
+        return _UNREACHABLE
+    if _state(error) in _AGAIN:
+        return _BUSY
+    return _CANNOT_WRITE if _state(error) == _READ_ONLY else _FAILED
+
+
+def _detail(error: BaseException) -> str:
     """The first line of what an error says. PostgreSQL's details are not for everyone: they hold what is stored."""
     source = _source(error)
     if isinstance(source, TimeoutError):

@@ -44,7 +44,7 @@ async def open_database(url: str, connections: int, wait: float, now: int) -> tu
         try:
             return database, await _set_up(database, url, place, now)
         except (StorageUnavailable, DBAPIError) as error:
-            problem = error.facts["problem"] if isinstance(error, StorageUnavailable) else error.orig
+            problem = _told(error) if isinstance(error, StorageUnavailable) else error.orig
             raise StoreUnusable(place, str(problem)) from error
     except BaseException:
         await database.close()
@@ -63,7 +63,7 @@ async def look_at(url: str) -> tuple[str, str | None]:
             raise StoreUnusable(place, problem)
         return place, await database.read(partial(_revision, place))
     except StorageUnavailable as error:
-        raise StoreUnusable(place, str(error)) from error
+        raise StoreUnusable(place, _told(error)) from error
     finally:
         await database.close()
 
@@ -95,7 +95,12 @@ async def _problem(database: PostgresDatabase, place: str) -> str | None:
             return str(error)
         raise StoreUnusable(place, _refusal(error)) from error
     except StorageUnavailable as error:
-        return str(error)
+        return _told(error)
+
+
+def _told(error: StorageUnavailable) -> str:
+    """What an operator is told: what the database said."""
+    return error.detail or str(error)
 
 
 def _refusal(error: Unconnected) -> str:

@@ -116,7 +116,7 @@ async def _open_file(directory: Path, now: int) -> tuple[SqliteDatabase, str, Di
             store_id = await database.write(partial(_set_up, path, outdated, now))
         except StorageUnavailable as error:
             await database.close()
-            raise StoreUnusable(path, str(error.facts["problem"])) from error
+            raise StoreUnusable(path, error.detail or str(error)) from error
         except StoreUnusable:
             await database.close()
             raise

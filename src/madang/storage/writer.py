@@ -18,8 +18,9 @@ from madang.core.counting import SIZES, Histogram
 from madang.core.errors import Internal, MadangError, Overloaded, ServerDraining, StorageUnavailable
 from madang.core.events import Event
 from madang.core.models import Changes, Draft, Message
+from madang.core.outages import Outage
 from madang.storage.database import Database, Failures
-from madang.storage.errors import NotUnique, is_of_a_value, not_storable
+from madang.storage.errors import NotUnique, is_of_a_value, not_storable, unavailable
 from madang.storage.locks import Locks, OutOfOrder, opening
 from madang.storage.transaction import Transaction
 
@@ -92,7 +93,7 @@ class Writer:
         self._weight = 0
         self._news = asyncio.Event()
         self._closing = False
-        self._failing = False
+        self._outage = Outage()
         self.commit_seconds = Histogram()
         """How long commits took."""
         self.group_size = Histogram(SIZES)
@@ -187,7 +188,7 @@ class Writer:
         except Exception as error:
             self._fail(group, error)
             return
-        recovered, self._failing = self._failing, False
+        failed_for = self._outage.worked(asyncio.get_running_loop().time())
         took, size = time.perf_counter() - began, sum(len(waiting.drafts) or 1 for waiting in group)
         self.commit_seconds.observe(took)
         self.group_size.observe(size)
@@ -197,8 +198,8 @@ class Writer:
         self._committed(events)
         for waiting, outcome in zip(group, outcomes, strict=True):
             _settle(waiting.future, outcome)
-        if recovered:
-            _log.warning("the store can be written again")
+        if failed_for is not None:
+            _log.warning("the store can be written again; it could not %s", failed_for)
             self._recovered()
 
     async def _write(self, group: list[_Waiting]) -> tuple[list[Event], list[Any]]:
@@ -219,21 +220,23 @@ class Writer:
                 careful = True
             except OutOfOrder as error:
                 first = error.channel_ids
-        raise StorageUnavailable(problem="nothing was stored: too many others write the same; try again")
+        raise unavailable("nothing was stored: too many others write the same; try again")
 
     def _fail(self, group: list[_Waiting], error: Exception) -> None:
         """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
         self.failures += 1
-        if not self._failing:
-            self._failing = True
-            _log.error("the store cannot be written: %s", error, exc_info=not isinstance(error, MadangError))
-        failure = error if isinstance(error, MadangError) else Internal()
-        failure.__cause__ = failure.__cause__ or error
+        for_how_long = self._outage.failed(asyncio.get_running_loop().time())
+        if for_how_long is not None:
+            known = isinstance(error, MadangError)
+            text = error.in_full if isinstance(error, MadangError) else str(error)
+            _log.error("the store cannot be written%s: %s", for_how_long, text, exc_info=not known)
         behind = [waiting for waiting in self._queue if waiting.drafts]
         self._queue = deque(waiting for waiting in self._queue if not waiting.drafts)
         self._weight = sum(waiting.weight for waiting in self._queue)
-        for waiting in (*group, *behind):
-            _settle(waiting.future, failure)
+        for waiting in group:
+            _settle(waiting.future, _failure(error, waiting))
+        for waiting in behind:
+            _settle(waiting.future, _failure_before(error))
 
     def _store(
         self, group: list[_Waiting], careful: bool, locked: frozenset[int] | None, connection: sa.Connection
@@ -312,6 +315,38 @@ def _alone(transaction: Transaction, operation: Operation[Any], failures: Failur
     except Exception as error:
         raise _FailedError(_of_its_own(error, failures)) from error
     return transaction.events, [outcome]
+
+
+def _failure(error: Exception, waiting: _Waiting) -> MadangError:
+    """What one of a group is told whose commit failed. Where nobody knows whether it happened, what to do about that is
+    not the same for all: a draft with a request_id is sent again, and what has none may be done twice.
+    """
+    if not isinstance(error, StorageUnavailable) or error.is_settled:
+        return _for_the_caller(error)
+    if waiting.operation is None and all(draft.request_id for draft in waiting.drafts):
+        advice = "send it again with the same request_id"
+    else:
+        advice = "see whether it happened before you do it again"
+    failure = unavailable(f"{error}; {advice}", error.detail, settled=False)
+    failure.__cause__ = error
+    return failure
+
+
+def _failure_before(error: Exception) -> MadangError:
+    """What drafts are told that waited behind a group whose commit failed: of them nothing was stored for certain."""
+    if not isinstance(error, StorageUnavailable) or error.is_settled:
+        return _for_the_caller(error)
+    failure = unavailable("nothing was stored: it waited behind a commit that failed; send it again", error.detail)
+    failure.__cause__ = error
+    return failure
+
+
+def _for_the_caller(error: Exception) -> MadangError:
+    if isinstance(error, MadangError):
+        return error
+    failure = Internal()
+    failure.__cause__ = error
+    return failure
 
 
 def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
