@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import nats as nats_py
 import pytest
@@ -147,6 +148,38 @@ async def test_garbage_in_the_bucket_is_ignored(nats: Nats, cluster: str) -> Non
         await client.close()
         async with node(nats, cluster, "b") as (_, second):
             await eventually(lambda: ids(first) == ids(second) == ["a", "b"], "whoever makes sense is known")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"node_id": "x", "name": "kind\n2026-01-01 ERROR madang: the disk is gone"},
+        {"node_id": "x", "name": "\x1b[2J"},
+        {"node_id": "x", "name": "n" * 256},
+        {"node_id": "x", "version": "1.0\r"},
+        {"node_id": "x", "addresses": {"agent": "evil.example:1\n"}},
+        {"node_id": "x", "addresses": {"age\x9bnt": "evil.example:1"}},
+        {"node_id": "x\x1b[2J"},
+        {"node_id": "x" * 65},
+    ],
+    ids=["a line", "an order", "long", "version", "address", "service", "node_id", "long node_id"],
+)
+async def test_a_record_that_no_node_would_write_is_ignored(
+    nats: Nats, cluster: str, caplog: pytest.LogCaptureFixture, record: dict[str, Any]
+) -> None:
+    """What it says would go into the log, and to clients."""
+    async with node(nats, cluster, "a") as (_, first):
+        client = await nats_py.connect(nats.url)
+        data = node_pb2.Node(**record).SerializeToString()
+        for _ in range(2):
+            await client.publish(f"$KV.madang-{cluster}-nodes.{record['node_id']}", data)
+        await client.close()
+        async with node(nats, cluster, "b") as (_, second):
+            await eventually(lambda: ids(first) == ids(second) == ["a", "b"], "whoever makes sense is known")
+    lines = [entry.getMessage() for entry in caplog.records if entry.name == "madang.bus"]
+    assert all(line.isprintable() and len(line) < 300 for line in lines)
+    assert any("not a record of a node" in line for line in lines)
+    assert len(lines) < 12, "not a line for each"
 
 
 async def test_claims_are_found_in_parts(nats: Nats, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:

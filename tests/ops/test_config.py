@@ -362,3 +362,10 @@ def test_what_does_not_count_is_said() -> None:
     [name] = [line for line in lines if line.startswith("name ")]
     assert "= (the host and the port) " in name
     assert "no data there" not in show.as_text(load({}, {}))
+
+
+def test_a_nodes_name_fits_into_a_line_of_the_log() -> None:
+    for name in ("a\nb", "\x1b[2J", "n" * 256):
+        with pytest.raises(SettingError, match="a node's name is at most 255 printable characters"):
+            Settings(name=name)
+    assert Settings(name="kitchen node, 1st floor").name == "kitchen node, 1st floor"

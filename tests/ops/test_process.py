@@ -200,6 +200,17 @@ def test_what_a_library_might_say() -> None:
     assert "\n" not in JsonFormatter().format(record)
 
 
+def test_what_others_say_cannot_break_a_line() -> None:
+    """Nor move the cursor of whoever reads the log."""
+    said = "a\n2026-01-01 ERROR madang: all is lost\x1b[2J\x9b2J\u2028\tb"
+    record = logging.getLogger("x").makeRecord("x", 40, "f", 1, "it said: %s", (said,), None)
+    text = TextFormatter().format(record)
+    assert text.endswith("it said: a\\u000a2026-01-01 ERROR madang: all is lost\\u001b[2J\\u009b2J\\u2028\tb")
+    line = JsonFormatter().format(record)
+    assert line.isprintable()
+    assert json.loads(line)["message"] == f"it said: {said}"
+
+
 async def test_two_servers_over_one_database(server: ServerProcess, tmp_path: Path, database: str) -> None:
     """What one has stored the other gives out, as if it were its own; so do both when one was killed."""
     with ServerProcess(tmp_path / "second", tmp_path / "second.log") as second:

@@ -37,4 +37,4 @@ class _Ear:
         try:
             self._hear(message)
         except Exception:
-            _log.exception("a message on %s", message.subject)
+            _log.exception("a message on %r", message.subject)

@@ -159,7 +159,7 @@ class Link:
         for_how_long = self._outage.failed(asyncio.get_running_loop().time())
         if for_how_long is not None:
             expected = isinstance(problem, BusError | NatsError | OSError | TimeoutError | str)
-            trace = None if expected else problem
+            trace = None if isinstance(problem, str) or expected else problem
             _log.warning("the bus %s is away%s: %s", self.where, for_how_long, problem, exc_info=trace)
 
     async def _until_lost(self, client: Client) -> None:

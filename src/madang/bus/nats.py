@@ -290,7 +290,7 @@ class NatsBus(LocalBus):
         except NotAnEvent as error:
             if not self._garbage:
                 self._garbage = True
-                _log.warning("not an event, ignored, as all that follow: %s on %s", error, message.subject)
+                _log.warning("not an event, ignored, as all that follow: %s on %r", error, message.subject)
             return
         if event is not None:
             self.deliver(event)

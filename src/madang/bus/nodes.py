@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +34,7 @@ from madang.bus.nats import NatsBus
 from madang.bus.tasks import Apart, end
 from madang.bus.v1 import node_pb2 as pb
 from madang.core.claims import Claim
-from madang.core.cluster import NodeInfo
+from madang.core.cluster import NodeInfo, is_node_id, is_one_line
 from madang.core.outages import Outage
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ CLAIMS_AGAIN = 20.0
 PART = 5000
 """So many claims go into one value: far less than the megabyte that NATS takes."""
 
-_KEY = re.compile(r"[A-Za-z0-9]+")
 _log = logging.getLogger("madang.bus")
 
 
@@ -95,6 +93,7 @@ class NatsNodes:
         self._put_at = 0.0
         self._parts = 0
         self._unkept = Outage()
+        self._garbage = False
         self._stirred = asyncio.Event()
         self._look = True
         self._tasks: list[asyncio.Task[None]] = []
@@ -139,7 +138,7 @@ class NatsNodes:
 
     def announce(self, info: NodeInfo) -> None:
         """See Nodes."""
-        if not _KEY.fullmatch(info.node_id):
+        if not is_node_id(info.node_id):
             raise ValueError("a node_id has letters and digits")
         self._info = info
         self._stirred.set()
@@ -291,6 +290,8 @@ class NatsNodes:
         found = await stream.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}>")
         for subject in found.state.subjects or {}:
             node_id = subject.removeprefix(prefix)
+            if not is_node_id(node_id):  # no node put it, and a key it may not even be
+                continue
             try:
                 entry: KeyValue.Entry = await bucket.get(node_id)
             except KeyNotFoundError:
@@ -310,12 +311,15 @@ class NatsNodes:
     def _note(self, node_id: str, data: bytes, age: float) -> None:
         try:
             message = pb.Node.FromString(data)
-        except DecodeError as error:
-            _log.warning("not a record of a node, ignored: %s", error)
+            info = _info(message)
+        except (DecodeError, ValueError) as error:
+            if not self._garbage:
+                self._garbage = True
+                _log.warning("not a record of a node, ignored, as all that follow: %s", error)
             return
-        if message.node_id != node_id or node_id == self._node_id:
+        if info.node_id != node_id or node_id == self._node_id:
             return
-        other = _Other(_info(message), message.claims_version, age)
+        other = _Other(info, message.claims_version, age)
         if node_id not in self._others:
             _log.info("node %s is there", other.info.name or node_id)
         self._others[node_id] = other
@@ -341,6 +345,12 @@ def _record(info: NodeInfo, claims_version: int) -> pb.Node:
 
 
 def _info(message: pb.Node) -> NodeInfo:
+    """What a node tells of itself. Raises ValueError where none would tell that: logs and clients get it."""
+    if not is_node_id(message.node_id):
+        raise ValueError("its node_id is not one")
+    told = (message.name, message.version, message.store, *message.addresses, *message.addresses.values())
+    if not all(map(is_one_line, told)):
+        raise ValueError("its name, version, store or addresses are too long, or not printable")
     return NodeInfo(
         message.node_id,
         message.name,

@@ -17,6 +17,8 @@ from madang.core import tokens
 
 _SECRETS = re.compile(rf"{tokens.PREFIX}[A-Za-z0-9_-]{{16,}}|(?i:bearer)\s+\S+")
 _MASK = "(secret)"
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+"""What would end a line, or be obeyed by a terminal."""
 
 
 def set_up(log_format: str, verbose: bool) -> None:
@@ -35,11 +37,20 @@ def masked(text: str) -> str:
     return _SECRETS.sub(_MASK, text)
 
 
+def on_one_line(text: str) -> str:
+    """The text with escapes for what would break its line: texts of others, of a library's error say, may hold it."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 class TextFormatter(logging.Formatter):
     """A line for people; an error's traceback follows."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """See logging."""
+        return on_one_line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
@@ -63,4 +74,4 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "facts", {})
         if record.exc_info:
             line["traceback"] = masked(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        return on_one_line(json.dumps(line, ensure_ascii=False))  # the same escapes as in JSON

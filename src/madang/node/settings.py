@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from madang.core.cluster import SERVICES
+from madang.core.cluster import MAX_NAME, SERVICES, is_one_line
 from madang.core.hosts import is_loopback, is_wildcard
 from madang.core.limits import Limits
 from madang.core.models import Registration
@@ -265,6 +265,8 @@ class Settings:
             raise SettingError("bus_credentials, bus_ca and bus_cert are for a bus: --bus")
         if _CLUSTER.fullmatch(self.cluster) is None:
             raise SettingError("a cluster's name is 1 to 64 letters, digits, '-' and '_'")
+        if not is_one_line(self.name):
+            raise SettingError(f"a node's name is at most {MAX_NAME} printable characters")
         if self.database_connections < 2:
             raise SettingError("database_connections is at least 2: one writes, the others read")
         for name in ("heartbeat", "lobby", "channel"):
