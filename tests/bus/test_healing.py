@@ -12,9 +12,9 @@ from parts.nats import Nats
 from support import Live, Parts, actor, eventually, parts, subscribed
 
 from madang.bus.nats import NatsBus
-from madang.core.errors import MadangError, SessionRevoked
-from madang.core.events import MembershipChanged, NewsLost, TextsErased
-from madang.core.models import Scope, ServerRole, Session
+from madang.core.errors import MadangError, SessionRevoked, StorageUnavailable
+from madang.core.events import ChannelChanged, HeadKnown, MembershipChanged, NewsLost, TextsErased
+from madang.core.models import Content, Message, Scope, ServerRole, Session
 from madang.services.channel import ChannelService
 from madang.services.healing import Healing
 from madang.services.hub import Hub
@@ -24,6 +24,7 @@ from madang.services.streams import Streams
 from madang.services.subscription import Wanted
 from madang.storage import accounts, messages, sessions
 from madang.storage.transaction import Transaction
+from madang.wire.batches import encode_segment
 
 from .conftest import joined
 
@@ -164,6 +165,55 @@ async def test_messages_that_the_bus_lost_come_from_the_store(pair: Pair) -> Non
         await hana.until(lambda: hana.reader.texts(room)[-1] == "lost, too")
         await pair.here.say(MINA, room, "not lost")
         await hana.until(lambda: hana.reader.texts(room)[-1] == "not lost")
+
+
+async def test_a_range_that_was_never_stored_and_leaves_a_gap_is_taken_back(pair: Pair) -> None:
+    """Whoever asks the store for it finds that there is nothing."""
+    room = await pair.here.room(MINA, HANA)
+    async with pair.there.subscribed(HANA) as hana:
+        head = await pair.here.store.read(messages.head, room)
+        for event in (ChannelChanged(room, head + 5, head + 9, b"forged"), HeadKnown(room, head + 9)):
+            pair.there.bus.deliver(event)
+            for number in range(3):
+                await pair.here.say(MINA, room, f"message {number}")
+            await hana.reaches(room, await pair.here.store.read(messages.head, room))
+        assert hana.reader.texts(room)[-6:] == ["message 0", "message 1", "message 2"] * 2
+        await pair.there.healing.check_all(lost=False)
+        assert pair.there.hub.rings[room].head == await pair.here.store.read(messages.head, room)
+
+
+async def test_a_range_that_was_never_stored_and_was_read_does_not_keep_its_readers_from_what_comes(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was forged; or the database went back, at a fail-over say, to before what it had acknowledged."""
+    room = await pair.here.room(MINA, HANA)
+    async with pair.there.subscribed(HANA) as hana:
+        head = await pair.here.store.read(messages.head, room)
+        never = [Message(room, n, n, MINA, 1, Content.TEXT, "forged") for n in range(head + 1, head + 10)]
+        pair.there.bus.deliver(ChannelChanged(room, head, head + 9, encode_segment(never)))
+        await hana.reaches(room, head + 9)
+        await pair.here.say(MINA, room, "behind what was forged")
+        await pair.there.healing.check_all(lost=False)
+        with pytest.raises(StorageUnavailable, match="subscribe again"):
+            await hana.next()
+        positions = hana.reader.positions
+    async with pair.there.subscribed(HANA, positions) as hana:
+        await pair.there.healing.check_all(lost=False)
+        await pair.here.say(MINA, room, "after it")
+        await hana.until(lambda: hana.reader.texts(room)[-1:] == ["after it"])
+        assert hana.reader.positions[room] == head + 2, "begun anew where the channel is"
+    assert f"channel {room} ends at {head + 1}, and not at {head + 9}, as was told" in caplog.text
+
+
+async def test_readers_of_what_is_stored_are_not_ended_by_the_checks(pair: Pair) -> None:
+    """Messages are told while the heads are read, again and again."""
+    room = await pair.here.room(MINA, HANA)
+    async with pair.there.subscribed(HANA) as hana:
+        for number in range(50):
+            saying = asyncio.create_task(pair.here.say(MINA, room, f"message {number}"))
+            await pair.there.healing.check_all(lost=False)
+            await saying
+        await hana.reaches(room, await pair.here.store.read(messages.head, room))
 
 
 async def test_who_left_while_the_bus_was_away_reads_no_more(pair: Pair) -> None:

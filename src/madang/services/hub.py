@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from madang.bus.base import Bus
 from madang.core.contents import leaver_id
-from madang.core.errors import MadangError
+from madang.core.errors import MadangError, StorageUnavailable
 from madang.core.events import (
     ChannelChanged,
     HeadKnown,
@@ -168,9 +168,29 @@ class Hub:
         """Check every watched channel against the store."""
         watched = list(self.rings)
         for start in range(0, len(watched), HEADS_AT_ONCE):
-            heads = await self._source.read(messages.heads, watched[start : start + HEADS_AT_ONCE])
+            some = watched[start : start + HEADS_AT_ONCE]
+            told = {channel_id: ring.head for channel_id in some if (ring := self.rings.get(channel_id)) is not None}
+            heads = await self._source.read(messages.heads, some)
             self.gaps_healed += sum(1 for c, head in heads.items() if c in self.rings and self.rings[c].head < head)
             self.advance(heads)
+            for channel_id, head in heads.items():
+                if told.get(channel_id, head) > head:
+                    self._take_back(channel_id, head, told[channel_id])
+
+    def _take_back(self, channel_id: int, head: int, told: int) -> None:
+        """What was told of a channel is not stored. A change is told after its commit, so it never was: it was forged,
+        or the database went back. Whoever was given it would take nothing of what comes under the same numbers.
+        """
+        ring = self.rings.get(channel_id)
+        if ring is None or ring.head < told:  # another one since
+            return
+        _log.warning("channel %d ends at %d, and not at %d, as was told", channel_id, head, told)
+        ring.retreat(head)
+        for cursor in self._readers[channel_id]:
+            if cursor.positions[channel_id] > head:
+                cursor.end(StorageUnavailable(problem="this stream has told what is not stored; subscribe again"))
+        self._turns.ask(channel_id)
+        self._take_turns()
 
     def forget(self) -> None:
         """Let all rings go of what they hold: texts may have been erased that they have copies of."""
