@@ -264,6 +264,48 @@ async def test_a_server_that_goes_away_and_comes_back(server: Postgres, empty: s
     assert [one.text for one in found.messages] == ["before", "after"]
 
 
+@pytest.mark.parametrize("how", ["for the whole server", "for the database"])
+async def test_a_database_that_an_operator_makes_read_only_is_not_written(empty: str, how: str) -> None:
+    """PostgreSQL lets every transaction say that it writes all the same; a node does not. It reads on, and writes again
+    by itself when it may. What is set for a database holds for new connections, so its old ones are ended.
+    """
+    name = empty.rpartition("/")[2]
+    may_alter = "SET default_transaction_read_only = off"
+    hang_up = (
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"  # noqa: S608
+    )
+    if how == "for the whole server":
+        scope, settle = "SYSTEM", "SELECT pg_reload_conf()"
+    else:
+        scope, settle = f"DATABASE {name}", hang_up
+    recovered: list[int] = []
+    async with opened(empty, recovered=lambda: recovered.append(1)) as store:
+        await store.append([draft(text="before")])
+        await execute(empty, f"ALTER {scope} SET default_transaction_read_only = on", settle)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while await fetch(empty, "SHOW default_transaction_read_only") != [("on",)]:
+                    pass
+            for write in (
+                lambda: store.append([draft()]),
+                lambda: store.write(accounts.add_user, "mina", UserKind.GUEST),
+            ):
+                with pytest.raises(StorageUnavailable) as caught:
+                    await write()
+                assert str(caught.value) == "nothing was stored: the server's database is read-only at the moment"
+            assert await store.read(messages.head, LOBBY_ID) == 1, "it reads on"
+        finally:
+            # Only the reload, not the end of its connections: the node sees for itself that it may write again.
+            await execute(
+                empty, may_alter, f"ALTER {scope} RESET default_transaction_read_only", "SELECT pg_reload_conf()"
+            )
+        async with asyncio.timeout(PATIENCE):
+            while await fetch(empty, "SHOW default_transaction_read_only") != [("off",)]:
+                pass
+        assert sequences(await store.append([draft(text="after")])) == [2]
+        assert recovered == [1]
+
+
 async def test_callers_are_told_in_plain_words_and_the_log_in_the_drivers(
     server: Postgres, empty: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,7 +57,8 @@ _DURABLE = (
 """A COMMIT is answered when it is on disk, and on the standbys if the server says so; as long as the connection lives,
 whatever is set for the server meanwhile."""
 
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Not READ WRITE: an operator may have set default_transaction_read_only, and means it."""
 _CACHED_STATEMENTS = 400
 
 _AGAIN = frozenset({"40001", "40P01", "0A000"})
