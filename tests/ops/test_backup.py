@@ -362,7 +362,14 @@ async def test_of_data_in_a_database(tmp_path: Path, database: str) -> None:
     for command in ("backup", "restore"):
         ended = await madang(command, tmp_path / "there", "--data", tmp_path / "data", "--config", config)
         assert ended.code == 1
-        told = f"madang: this server's data is in PostgreSQL ({config}): back it up with pg_dump"
+        told = f"madang: this server's data is in PostgreSQL ({config}), which has tools of its own: pg_dump makes"
         assert ended.err.startswith(told)
         assert database not in ended.err
+        for asked in ([tmp_path / "there", "--database", database], [database]):
+            ended = await madang(command, *asked, "--data", tmp_path / "data")
+            assert ended.code == 1
+            assert "pg_dump makes a backup, and pg_restore puts it back" in ended.err
+            assert "docs/operations.md, under Backups" in ended.err
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    assert "\n## Backups\n" in page
     assert not (tmp_path / "there").exists()

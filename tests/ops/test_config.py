@@ -275,7 +275,7 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
             "postgresql://db/chat?user=me&password=hunter2&x=y",
             "postgresql://db/chat?user=me&password=(secret)&x=y",
         ),
-        ("database", "postgresql://me:hun@ter2@db/chat", "postgresql://me:(secret)@db/chat"),
+        ("database", "postgresql://me:hun%40ter2@db/chat", "postgresql://me:(secret)@db/chat"),
         ("database", "postgresql://me:hun,hunter2@db/chat", "postgresql://me:(secret)@db/chat"),
         ("bus", "nats://me:hunter2@a:1,tls://b:2", "nats://me:(secret)@a:1,tls://b:2"),
         ("bus", "nats://hunter2token@a:1", "nats://(secret)@a:1"),
@@ -286,6 +286,73 @@ def test_of_a_url_only_the_password_is_masked(name: str, url: str, shown: str) -
     assert json.loads(show.as_json(values))["settings"][name]["value"] == shown
     assert shown in show.as_text(values)
     assert "hunter2" not in show.as_text(values) + show.as_json(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "told"),
+    [
+        ("database", "db/hunter2", "does not begin with postgresql://"),
+        ("database", "mysql://me:hunter2@db/chat", "does not begin with postgresql://"),
+        ("database", "postgresql+asyncpg://me:hunter2@db/chat", "does not begin with postgresql://"),
+        ("database", "postgresql:/db/hunter2", "does not begin with postgresql://"),
+        ("database", "host=db password=hunter2", "does not begin with postgresql://"),
+        ("database", " ", "does not begin with postgresql://"),
+        ("database", "sqlite:///hunter2.db", "SQLite takes none: without a database the data is a file in --data"),
+        ("database", "postgresql://", "the host is missing, or the port is no number up to 65535"),
+        ("database", "postgresql://hunter2:port/chat", "the host is missing, or the port is no number"),
+        ("database", "postgresql://hunter2:99999/chat", "the port is no number up to 65535"),
+        ("database", "postgresql://db-1,db-2:port/hunter2", "the port is no number up to 65535"),
+        ("database", "postgresql://me:hun@ter2@db/chat", "special characters are written as their codes: %40 for @"),
+        ("database", "postgresql://me:hun/ter2@db/chat", "%2F for /"),
+        ("database", "postgresql://me:hun#ter2@db/chat", "%23 for #"),
+        ("database", "postgresql://me:hun?ter2@db/chat", "%3F for [?]"),
+        ("database", "postgresql://me:hun ter2@db/chat", "%20 for a space"),
+        ("bus", "hunter2:4222", "One of these does not begin with nats:// or tls://"),
+        ("bus", "http://hunter2:4222", "One of these does not begin with nats:// or tls://"),
+        ("bus", "nats://a:1,hunter2:1", "One of these does not begin with nats:// or tls://"),
+        ("bus", "nats://", "In one of these the host is missing"),
+        ("bus", "nats://hunter2@", "In one of these the host is missing"),
+        ("bus", "nats://hunter2:port", "the port is no number up to 65535"),
+        ("bus", "nats://hunter2 b:4222", "In one of these the host is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_told_and_nothing_of_it_is(name: str, url: str, told: str, tmp_path: Path) -> None:
+    """It may hold a password, and where that ends is the question."""
+    path = tmp_path / "settings.toml"
+    path.write_text(f"{name} = {json.dumps(url)}")
+    variable = BY_NAME[name].variable
+    sources: list[Any] = [({name: url}, {}), ({}, {variable: url}), ({}, {}, str(path))]
+    for given in sources:
+        with pytest.raises(SettingError, match=told) as caught:
+            load(*given)
+        said = str(caught.value).replace(str(path), "")
+        assert not re.search("hun|ter2", said)
+        assert " needed" in said
+
+
+@pytest.mark.parametrize("value", ["5", '["postgresql://me:hunter2@db/chat"]'])
+def test_of_a_value_of_a_wrong_kind_nothing_is_told_either(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(f"database = {value}")
+    with pytest.raises(SettingError, match=r"the URL of a database such as .* is needed, not a (int|list)") as caught:
+        load({}, {}, str(path))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/chat",
+        "postgres://me:hun%40ter2@db:5432/chat?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql://me@db-1,db-2:5433/chat?target_session_attrs=primary",
+        "postgresql://me@[::1]:5432/chat",
+        "postgresql:///chat?host=/run/postgresql",
+        "postgresql://me@%2Frun%2Fpostgresql/chat",
+        "postgresql://db",
+    ],
+)
+def test_what_postgresqls_own_tools_take_is_taken(url: str) -> None:
+    assert load({"database": f" {url}\n"}, {}).values["database"].value == url
 
 
 @pytest.mark.parametrize(

@@ -358,11 +358,23 @@ async def test_a_move_is_not_made_twice(data: Path, target: str, databases: Data
 
 
 @pytest.mark.parametrize(
-    "line", [("postgresql://x/y", "postgresql://x/y"), ("sqlite:///",), ("sqlite:///x",), ("sqlite:///x", "mysql://x")]
+    ("line", "told"),
+    [
+        (("postgresql://me:hunter2@x/y", "/data"), "SOURCE comes first, then TARGET"),
+        (("A", "B"), "SOURCE: the data file is needed as sqlite:///PATH"),
+        (("/data/madang.db", "postgresql://x/y"), "Is sqlite:////data/madang.db meant?"),
+        (("sqlite:///", "postgresql://x/y"), "too few slashes, or no path"),
+        (("sqlite://madang.db", "postgresql://x/y"), "too few slashes, or no path"),
+        (("sqlite:///x",), "Give TARGET, postgresql://USER@HOST:PORT/NAME"),
+        (("sqlite:///x", "mysql://me:hunter2@x/y"), "TARGET: the URL of a PostgreSQL database is needed"),
+    ],
 )
-def test_wrong_usage(line: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(line: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("move", *line) == 2
-    assert capsys.readouterr().err.startswith("madang: ")
+    said = capsys.readouterr().err
+    assert said.startswith("madang: ")
+    assert told in said
+    assert "hunter2" not in said
 
 
 def test_batches_are_bounded() -> None:

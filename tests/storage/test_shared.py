@@ -311,6 +311,7 @@ async def test_callers_are_told_in_plain_words_and_the_log_in_the_drivers(
 ) -> None:
     """What the driver says sounds like a failure of the client's own connection, and names what is the operator's."""
     async with opened(empty) as store:
+        caplog.clear()
         await asyncio.to_thread(server.stop)
         answers: list[str] = []
         for _ in range(3):

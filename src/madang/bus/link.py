@@ -277,7 +277,8 @@ def _credentials(path: Path) -> Credentials:
 
 def _refusal(server: str, error: Exception) -> BusError:
     where = _without_secret(server)
-    text = str(error).removeprefix("nats: ").strip("'") or type(error).__name__
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = said.removeprefix("nats: ").strip("'") or type(error).__name__
     if "authorization" in text.lower() or "authentication" in text.lower():
         return Refused(f"{where} does not accept the credentials: {text}")
     if isinstance(error, ssl.SSLCertVerificationError):

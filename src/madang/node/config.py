@@ -11,7 +11,7 @@ from typing import Any
 from madang.core.limits import Limits
 from madang.node.kinds import DIRECTORY, FILE
 from madang.node.settings import SettingError, Settings
-from madang.node.table import BY_NAME, LIMIT, SETTINGS
+from madang.node.table import BY_NAME, LIMIT, SETTINGS, Setting
 
 FILE_NAME = "madang.toml"
 SYSTEM_FILE = Path("/etc/madang/madang.toml")
@@ -110,7 +110,7 @@ def _from_file(path: Path) -> dict[str, Given]:
         setting = BY_NAME.get(key)
         if setting is None:
             raise SettingError(f"{path}: there is no setting {key!r}{_meant(key)}")
-        result = _read(setting.kind.from_toml, value, f"{path}: {key}", setting.secret)
+        result = _read(setting.kind.from_toml, value, f"{path}: {key}", _hides(setting))
         if setting.kind in (FILE, DIRECTORY):
             result = path.parent / result  # a relative one is relative to the file that says it
         given[key] = Given(result, str(path))
@@ -122,7 +122,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     for setting in SETTINGS:
         text = environment.get(setting.variable, "")
         if text:
-            value = _read(setting.kind.read, text, setting.variable, setting.secret)
+            value = _read(setting.kind.read, text, setting.variable, _hides(setting))
             given[setting.name] = Given(value, setting.variable)
     return given
 
@@ -131,9 +131,14 @@ def _from_flags(flags: Mapping[str, Any]) -> dict[str, Given]:
     given = {}
     for name, value in flags.items():
         setting = BY_NAME[name]
-        result = _read(setting.kind.read, value, setting.flag, setting.secret) if isinstance(value, str) else value
+        result = _read(setting.kind.read, value, setting.flag, _hides(setting)) if isinstance(value, str) else value
         given[name] = Given(result, setting.flag)
     return given
+
+
+def _hides(setting: Setting) -> bool:
+    """Whether what is wrong with a value must not be told, because that might tell the value."""
+    return setting.secret and setting.kind.mask is None
 
 
 def _read(read: Callable[[Any], Any], value: Any, where: str, secret: bool) -> Any:

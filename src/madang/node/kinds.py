@@ -37,12 +37,15 @@ class Kind:
     """What the settings file has to hold."""
 
     mask: Callable[[str], str] | None = None
-    """How a secret in the value is hidden, where the rest of it may be seen."""
+    """How a secret in the value is hidden, where the rest of it may be seen. What `read` raises then tells nothing of
+    the value, and can be shown.
+    """
 
     def from_toml(self, value: object) -> Any:
         """A value of the settings file. Raises SettingError."""
         if type(value) not in self.toml:  # not isinstance: True is no number here
-            raise SettingError(f"{self.wanted} is needed, not {value!r}")
+            found = repr(value) if self.mask is None else f"a {type(value).__name__}"
+            raise SettingError(f"{self.wanted} is needed, not {found}")
         if isinstance(value, list):
             if any(not isinstance(item, str) for item in value):
                 raise SettingError(f"{self.wanted} is needed: each item is a text")
@@ -132,23 +135,53 @@ def _services(text: str) -> tuple[str, ...]:
 
 
 def _database(text: str) -> str:
-    if urlsplit(text).scheme not in ("postgresql", "postgres"):
-        raise SettingError("the URL of a PostgreSQL database is needed: postgresql://USER@HOST:PORT/NAME")
-    return text
+    """The URL as it is, with one server or several, or none: `postgresql:///NAME?host=DIRECTORY`. Raises SettingError;
+    it says nothing of the value, which may hold a password, and so does not let anyone guess where one ended.
+    """
+    scheme, separator, rest = text.strip().partition("://")
+    wanted = "the URL of a PostgreSQL database is needed: postgresql://USER@HOST:PORT/NAME"
+    if scheme.lower().startswith("sqlite"):
+        raise SettingError(f"{wanted}. SQLite takes none: without a database the data is a file in --data")
+    if scheme.lower() not in ("postgresql", "postgres") or not separator:
+        raise SettingError(f"{wanted}. This does not begin with postgresql://")
+    try:
+        parts = urlsplit(text.strip())
+        access, _, servers = parts.netloc.rpartition("@")
+        good = (
+            all(_has_place(f"//{server}") for server in servers.split(","))
+            if servers
+            else bool(parts.path[1:] or parts.query)
+        )
+    except ValueError:  # brackets that are no address of IPv6
+        good = False
+    if not good or "@" in access or "@" in parts.path + parts.fragment or any(map(str.isspace, rest)):
+        if "@" not in rest:
+            raise SettingError(f"{wanted}. In this the host is missing, or the port is no number up to 65535")
+        raise SettingError(
+            f"{wanted}. In this the host or the port cannot be read; in the user's name and the password, special "
+            "characters are written as their codes: %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %20 for a "
+            "space"
+        )
+    return text.strip()
 
 
 def _servers(text: str) -> tuple[str, ...]:
+    """URLs. Raises SettingError, which says nothing of the value."""
     servers = _words(text)
+    wanted = "the URLs of NATS servers are needed, with commas between them: nats://HOST:PORT, or tls://HOST:PORT"
     for server in servers:
-        if urlsplit(server).scheme not in ("nats", "tls") or not _has_place(server):
-            raise SettingError("the URLs of NATS servers are needed: nats://HOST:PORT or tls://HOST:PORT")
+        scheme, separator, rest = server.partition("://")
+        if scheme.lower() not in ("nats", "tls") or not separator:
+            raise SettingError(f"{wanted}. One of these does not begin with nats:// or tls://")
+        if not _has_place(server) or any(map(str.isspace, rest)):
+            raise SettingError(f"{wanted}. In one of these the host is missing, or the port is no number up to 65535")
     return servers
 
 
 def _has_place(url: str) -> bool:
     """Whether a URL has a host, and no port that cannot be."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False

@@ -22,6 +22,11 @@ DEFAULT_DAYS = 365
 MOST_DAYS = 36_500
 INTERRUPTED = 130
 
+_TOOLS = (
+    "which has tools of its own: pg_dump makes a backup, and pg_restore puts it back. How, and what is to be done "
+    "after that, is told in docs/operations.md, under Backups"
+)
+
 EXITS = """\
 exit codes:
   0  done, and all is well
@@ -50,6 +55,7 @@ def add_parsers(commands: Commands) -> None:
     backup = _add(commands, "backup", "copy a server's data, while it runs or not")
     backup.add_argument("directory", metavar="DIR", type=Path, help="where the backup goes: a new or empty directory")
     add_settings(backup, "data")
+    _take_database(backup)
     backup.set_defaults(func=run_backup)
 
     restore = _add(commands, "restore", "check a backup, or put it into an empty data directory")
@@ -61,6 +67,7 @@ def add_parsers(commands: Commands) -> None:
         help="sign everybody out: no session, token, invite or reset code of then is good any more",
     )
     add_settings(restore, "data")
+    _take_database(restore)
     restore.set_defaults(func=run_restore)
 
     move = _add(commands, "move", "move a server's data from SQLite to PostgreSQL, with every number as it was")
@@ -116,7 +123,7 @@ def run_backup(arguments: argparse.Namespace) -> int:
     from madang.ops.manifest import BackupError
 
     try:
-        made = backup(_directory(config_of(arguments)), arguments.directory)
+        made = backup(_directory(config_of(arguments), arguments.directory), arguments.directory)
     except SettingError as error:
         return usage_error(error)
     except BackupError as error:
@@ -136,7 +143,7 @@ def run_restore(arguments: argparse.Namespace) -> int:
             held = f"{contents.messages} messages in {contents.channels} channels of {contents.users} users"
             print(f"{arguments.directory} is whole: {held}, as of {made.created_at}")
             return 0
-        data = _directory(config_of(arguments))
+        data = _directory(config_of(arguments), arguments.directory)
         put = restore(arguments.directory, data, end_sessions=arguments.end_sessions)
     except SettingError as error:
         return usage_error(error)
@@ -160,15 +167,14 @@ def run_move(arguments: argparse.Namespace) -> int:
     import asyncio
     import time
 
-    from madang.node.kinds import DATABASE
     from madang.ops.move import MoveError, move
 
     try:
         config = config_of(arguments)
-        target = DATABASE.read(arguments.target) if arguments.target else config.values["database"].value
         source = _data_file(arguments.source)
+        target = _target(arguments.target) if arguments.target is not None else config.values["database"].value
         if target is None:
-            raise SettingError("where to? Give the target, postgresql://USER@HOST:PORT/NAME, or MADANG_DATABASE")
+            raise SettingError("where to? Give TARGET, postgresql://USER@HOST:PORT/NAME, or MADANG_DATABASE")
     except SettingError as error:
         return usage_error(error)
     try:
@@ -239,16 +245,32 @@ def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
     )
 
 
-def _directory(config: Config) -> Path:
-    """The directory of the data. Raises BackupError where it is in a database, whose own tools know better."""
+def _take_database(parser: argparse.ArgumentParser) -> None:
+    """Take --database, which no help tells of: whoever gives it is told what to do instead."""
+    parser.add_argument("--database", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def _directory(config: Config, named: Path) -> Path:
+    """The directory of the data. Raises BackupError where it is in a database, whose own tools know better. `named`:
+    the backup's directory, if it is one.
+    """
     from madang.ops.manifest import BackupError
 
+    if str(named).startswith(("postgresql:", "postgres:")):
+        raise BackupError(f"a directory is needed, for data in SQLite; this is PostgreSQL, {_TOOLS}")
     if config.values["database"].value is not None:
-        raise BackupError(
-            f"this server's data is in PostgreSQL ({config.values['database'].source}): back it up with pg_dump, and "
-            "put it back with pg_restore; docs/operations.md tells how"
-        )
+        raise BackupError(f"this server's data is in PostgreSQL ({config.values['database'].source}), {_TOOLS}")
     return config.data
+
+
+def _target(url: str) -> str:
+    """The database to move to. Raises SettingError."""
+    from madang.node.kinds import DATABASE
+
+    try:
+        return str(DATABASE.read(url))
+    except SettingError as error:
+        raise SettingError(f"TARGET: {error}") from None
 
 
 def _data_file(url: str) -> Path:
@@ -257,7 +279,12 @@ def _data_file(url: str) -> Path:
 
     scheme, separator, path = url.partition(":///")
     if scheme != "sqlite" or not separator or not path:
-        raise SettingError(f"{url!r} is not sqlite:///PATH (and sqlite:////PATH for a path from the root)")
+        wanted = "SOURCE: the data file is needed as sqlite:///PATH, or sqlite:////PATH for a path from the root"
+        if url.startswith("sqlite://"):
+            raise SettingError(f"{wanted}. This has too few slashes, or no path")
+        if "://" in url:  # it may hold a password
+            raise SettingError(f"{wanted}. This is a URL of something else; SOURCE comes first, then TARGET")
+        raise SettingError(f"{wanted}. Is sqlite:///{url} meant?")
     found = Path(path).expanduser()
     return found / FILE_NAME if found.is_dir() else found
 

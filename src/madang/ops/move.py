@@ -214,7 +214,7 @@ def _make(store_id: str, place: str, now: int, connection: sa.Connection) -> Non
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The data file, which nobody else uses meanwhile. Raises MoveError, StoreError, sqlite3.Error."""
     if migrate.check_file(path) is None:
-        raise MoveError(f"there is no data in {path.parent}: {path.name} is not there, or empty")
+        raise MoveError(f"there is no data: {path.absolute()} is not there, or empty")
     with DirectoryLock(path.parent):
         revision = migrate.check_file(path)
         if revision != migrate.HEAD:

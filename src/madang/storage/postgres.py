@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -328,7 +329,8 @@ class PostgresDatabase:
             raise Unconnected(_detail(error), _state(error)) from error
         except ValueError:  # what it says may hold a part of the password
             problem = (
-                "its address cannot be read: special characters in the user's name and password are written as %40"
+                "its address cannot be read: special characters in the user's name and the password are written as "
+                "their codes, %40 for @ and %2F for /"
             )
             raise Unconnected(problem, _VALUE) from None
 
@@ -339,7 +341,7 @@ def place_of(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     if (not at and ":" in user) or "@" in parts.path + parts.query + parts.fragment:
         return "(an address that cannot be read)"
-    return f"{unquote(parts.path.removeprefix('/')) or '(default)'} on {host or 'localhost'}"
+    return f"{unquote(parts.path.removeprefix('/')) or '(no name given)'} on {host or 'localhost'}"
 
 
 def _run(connection: sa.Connection, operation: Callable[[sa.Connection], T]) -> T:
@@ -413,6 +415,10 @@ def _detail(error: BaseException) -> str:
     source = _source(error)
     if isinstance(source, TimeoutError):
         return "the database did not answer in time"
+    if isinstance(source, socket.gaierror):
+        return f"its host's name cannot be found: {source.strerror or source}"
+    if isinstance(source, ConnectionRefusedError):
+        return f"no server listens there: {source.strerror or 'connection refused'}"
     if isinstance(source, OSError):
         return source.strerror or str(source) or "no connection to the database"
     text = str(source.args[0]) if source.args else type(source).__name__
