@@ -170,7 +170,7 @@ async def test_messages_that_the_bus_lost_come_from_the_store(pair: Pair) -> Non
 async def test_a_range_that_was_never_stored_and_leaves_a_gap_is_taken_back(pair: Pair) -> None:
     """Whoever asks the store for it finds that there is nothing."""
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         head = await pair.here.store.read(messages.head, room)
         for event in (ChannelChanged(room, head + 5, head + 9, b"forged"), HeadKnown(room, head + 9)):
             pair.there.bus.deliver(event)
@@ -187,7 +187,7 @@ async def test_a_range_that_was_never_stored_and_was_read_does_not_keep_its_read
 ) -> None:
     """It was forged; or the database went back, at a fail-over say, to before what it had acknowledged."""
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         head = await pair.here.store.read(messages.head, room)
         never = [Message(room, n, n, MINA, 1, Content.TEXT, "forged") for n in range(head + 1, head + 10)]
         pair.there.bus.deliver(ChannelChanged(room, head, head + 9, encode_segment(never)))
@@ -197,7 +197,7 @@ async def test_a_range_that_was_never_stored_and_was_read_does_not_keep_its_read
         with pytest.raises(StorageUnavailable, match="subscribe again"):
             await hana.next()
         positions = hana.reader.positions
-    async with pair.there.subscribed(HANA, positions) as hana:
+    async with subscribed(pair.there, HANA, positions) as hana:
         await pair.there.healing.check_all(lost=False)
         await pair.here.say(MINA, room, "after it")
         await hana.until(lambda: hana.reader.texts(room)[-1:] == ["after it"])
@@ -208,7 +208,7 @@ async def test_a_range_that_was_never_stored_and_was_read_does_not_keep_its_read
 async def test_readers_of_what_is_stored_are_not_ended_by_the_checks(pair: Pair) -> None:
     """Messages are told while the heads are read, again and again."""
     room = await pair.here.room(MINA, HANA)
-    async with pair.there.subscribed(HANA) as hana:
+    async with subscribed(pair.there, HANA) as hana:
         for number in range(50):
             saying = asyncio.create_task(pair.here.say(MINA, room, f"message {number}"))
             await pair.there.healing.check_all(lost=False)

@@ -150,7 +150,7 @@ async def test_what_was_missed_is_looked_for_until_it_is_found(shelf: Shelf, nod
     one, other = nodes
     other.comes(MINA)
     other.together.tell()
-    await other.together.share(NOW)
+    await other.together.share(NOW, NOW)
     other.is_deaf = True
     one.comes(HANA)
     one.together.tell()
@@ -160,17 +160,17 @@ async def test_what_was_missed_is_looked_for_until_it_is_found(shelf: Shelf, nod
     one.together.tell()
     assert other.heard[-1] is False, "it does not follow on what it knows"
     assert other.shows(HANA) is Status.OFFLINE
-    await one.together.share(NOW)
+    await one.together.share(NOW, NOW)
     shelf.reachable = False
-    await other.together.share(NOW)
+    await other.together.share(NOW, NOW)
     assert other.shows(HANA) is Status.OFFLINE
     shelf.reachable = True
-    await other.together.share(NOW)
+    await other.together.share(NOW, NOW)
     assert (other.shows(HANA), other.shows(MINA)) == (Status.ONLINE, Status.AWAY)
     other.together.tell()
     assert other.told[-1].claims == (Claim(MINA, True, NOW, Status.AWAY, NOW + 1),), "it takes over what it found"
     assert shelf.found == 2
-    await other.together.share(NOW)
+    await other.together.share(NOW, NOW)
     assert shelf.found == 2, "it knows all of it"
 
 
@@ -183,10 +183,10 @@ async def test_what_was_found_to_be_taken_over_is_taken_back(nodes: tuple[Node, 
     other.together.tell()
     other.is_deaf = True
     one.together.tell()
-    await one.together.share(NOW)
+    await one.together.share(NOW, NOW)
     other.is_deaf = False
     assert not other.together.has_changes
-    await other.together.share(NOW)
+    await other.together.share(NOW, NOW)
     assert other.together.has_changes
     assert other.together.tell() == []
     assert other.told[-1].claims == (Claim(MINA, False, 0),)
@@ -196,14 +196,14 @@ async def test_all_that_a_node_says_is_put_where_the_others_find_it_when_it_is_n
     shelf: Shelf, nodes: tuple[Node, Node]
 ) -> None:
     one, _ = nodes
-    await one.together.share(NOW)
+    await one.together.share(NOW, NOW)
     assert shelf.kept_by == {}, "it has said nothing"
     one.comes(MINA)
     one.together.tell()
     one.comes(HANA)
     one.together.tell()
-    await one.together.share(NOW)
-    await one.together.share(NOW)  # Seen.keep holds that nothing is put there again
+    await one.together.share(NOW, NOW)
+    await one.together.share(NOW, NOW)  # Seen.keep holds that nothing is put there again
     version, claims = shelf.kept_by["a"]
     assert (version, [claim.user_id for claim in claims()]) == (2, [MINA, HANA])
 
@@ -213,16 +213,16 @@ async def test_the_users_of_a_node_that_is_gone_stay_for_a_while(shelf: Shelf, n
     other.comes(MINA)
     other.together.tell()
     shelf.alive.remove("b")
-    await one.together.share(NOW)
-    await one.together.share(NOW + LEAVE_GRACE - 1)
+    await one.together.share(NOW, NOW)
+    await one.together.share(NOW, NOW + LEAVE_GRACE - 1)
     assert one.shows(MINA) is Status.ONLINE
     shelf.alive.append("b")
-    await one.together.share(NOW + LEAVE_GRACE)
+    await one.together.share(NOW, NOW + LEAVE_GRACE)
     shelf.alive.remove("b")
-    await one.together.share(NOW + 2 * LEAVE_GRACE)
-    await one.together.share(NOW + 3 * LEAVE_GRACE - 1)
+    await one.together.share(NOW, NOW + 2 * LEAVE_GRACE)
+    await one.together.share(NOW, NOW + 3 * LEAVE_GRACE - 1)
     assert one.shows(MINA) is Status.ONLINE, "it was there again, and its time begins anew"
-    await one.together.share(NOW + 3 * LEAVE_GRACE)
+    await one.together.share(NOW, NOW + 3 * LEAVE_GRACE)
     assert one.shows(MINA) is Status.OFFLINE
     assert one.together.claims.nodes() == []
 
@@ -233,16 +233,16 @@ async def test_a_node_that_comes_back_after_it_was_given_up_has_all_its_time_aga
     one, other = nodes
     other.comes(MINA)
     other.together.tell()
-    await other.together.share(NOW)
+    await other.together.share(NOW, NOW)
     shelf.alive.remove("b")
-    await one.together.share(NOW)
-    await one.together.share(NOW + LEAVE_GRACE)
+    await one.together.share(NOW, NOW)
+    await one.together.share(NOW, NOW + LEAVE_GRACE)
     assert one.shows(MINA) is Status.OFFLINE
     shelf.alive.append("b")
-    await one.together.share(NOW + LEAVE_GRACE)
+    await one.together.share(NOW, NOW + LEAVE_GRACE)
     assert one.shows(MINA) is Status.ONLINE
     shelf.alive.remove("b")
-    await one.together.share(NOW + 2 * LEAVE_GRACE)
+    await one.together.share(NOW, NOW + 2 * LEAVE_GRACE)
     assert one.shows(MINA) is Status.ONLINE
 
 
@@ -251,5 +251,5 @@ async def test_who_is_long_gone_is_forgotten(nodes: tuple[Node, Node]) -> None:
     one.comes(MINA)
     one.goes(MINA)
     assert one.together.claims.get(MINA).seen_at == NOW
-    await one.together.share(NOW + FORGET_AFTER)
+    await one.together.share(NOW + FORGET_AFTER, NOW)
     assert one.together.claims.get(MINA).seen_at is None
