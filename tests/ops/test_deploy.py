@@ -7,11 +7,14 @@ file's nodes as processes.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -22,7 +25,7 @@ from madang.node.metrics import METRICS, Kind
 from madang.node.settings import DEFAULT_PORT, Settings
 from madang.node.table import SETTINGS
 
-from .command import parse
+from .command import parse, run
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -122,8 +125,67 @@ def test_the_database_has_connections_for_all() -> None:
     assert most >= 2 * needed, "while a node is replaced there is one more, and somebody wants to look"
 
 
-def test_nats_has_jetstream() -> None:
-    assert "--jetstream" in compose()["services"]["nats"]["command"]
+def test_no_secret_is_on_a_command_line() -> None:
+    """Whoever lists the processes of a machine reads those."""
+    for name, service in compose()["services"].items():
+        said = json.dumps([service.get("command"), service.get("healthcheck")])
+        assert "PASSWORD" not in said, name
+    assert "--from-literal" not in (DEPLOY / "kubernetes" / "madang.yaml").read_text()
+
+
+def in_words(*lines: str) -> list[list[str]]:
+    """Lines of a shell as words, without comments."""
+    return [shlex.split(line.lstrip("# "), comments=True) for line in lines]
+
+
+def steps_of_compose() -> list[str]:
+    """What the page says to run before the containers start and when they do."""
+    (block,) = re.findall(r"^```sh\n(cd deploy\n.*?)^```$", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)
+    return [" ".join(words) for words in in_words(*str(block).splitlines()) if words]
+
+
+def test_the_compose_file_says_what_the_page_says() -> None:
+    page = steps_of_compose()
+    head = (DEPLOY / "compose.yaml").read_text().partition("\nname:")[0]
+    for line in re.findall(r"^#   (madang .*|sudo .*)$", head, re.MULTILINE):
+        assert line in page, line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_the_containers_user_can_read_the_key_and_nobody_else_can() -> None:
+    """After the page's own steps. The containers run as that user and without capabilities: modes hold for them."""
+    user = int(re.search(r"^USER (\d+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)[1])  # type: ignore[index]
+    (certs,) = {volume.partition(":")[0] for each in nodes().values() for volume in each["volumes"]}
+    with TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o755)  # noqa: S103  # the way there is open, as it is to what Docker mounts
+        key = Path(directory, certs, "key.pem")
+
+        def reads(whoever: int) -> bool:
+            return subprocess.run(["cat", key], capture_output=True, user=whoever, extra_groups=[]).returncode == 0
+
+        for line in steps_of_compose():
+            words = line.removeprefix("sudo ").split()
+            if words[0] == "madang":
+                assert run(*(words[1:3]), Path(directory, words[3]), *words[4:]) == 0
+                assert not reads(user), "it is closed at first"
+            elif words[0] == "chown":
+                subprocess.run(words, cwd=directory, check=True)
+        assert reads(user)
+        assert not reads(user + 1)
+
+
+def test_the_image_has_what_its_settings_may_ask_for() -> None:
+    """PostgreSQL, NATS and metrics come with the package; traces (MADANG_TRACES) are an extra."""
+    assert re.search(r"pip install .* '\.\[traces\]'$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_the_balancer_asks_anew_where_the_nodes_are() -> None:
+    """A container that was made anew has another address; HAProxy alone asks once, at its start."""
+    config = (DEPLOY / "compose" / "haproxy.cfg").read_text()
+    assert re.search(r"^resolvers docker\n    nameserver \w+ 127\.0\.0\.11:53$", config, re.MULTILINE)
+    (default,) = re.findall(r"^    default-server (.*)$", config, re.MULTILINE)
+    assert "resolvers docker" in default
+    assert re.search(r"init-addr \S*none\b", default), "it starts before they do"
 
 
 def test_what_compose_takes_from_outside_is_in_the_example() -> None:
