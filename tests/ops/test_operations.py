@@ -94,9 +94,9 @@ class Machine:
 
     @property
     def invite(self) -> str:
-        """The code for the first owner: that of the node that started last."""
+        """The code for the first owner: that of any node, here of the one that started first."""
         codes = re.findall(r"--invite (\w+)", "\n".join(log.read_text() for _, _, log in self._daemons))
-        return str(codes[-1])
+        return str(codes[0])
 
     async def run(self, line: str) -> str:
         """Run a line; what it printed. One that stays is left to run, until it says that it is ready."""

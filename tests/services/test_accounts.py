@@ -76,6 +76,29 @@ async def test_each_start_makes_the_earlier_first_invites_worthless(own: Parts) 
         await own.front.accounts.register("mina", PASSWORD, second)
 
 
+async def test_nodes_that_start_together_leave_each_other_their_first_invites(own: Parts) -> None:
+    """Until there is an owner; a node's own earlier one is worthless, as on a server that is alone."""
+    old, one, other, third = [await own.front.accounts.first_invite(node) for node in ("one", "one", "other", "third")]
+    assert old
+    assert one
+    assert other
+    assert third
+    with refused(CodeInvalid):
+        await own.front.accounts.register("mina", PASSWORD, old)
+    assert (await own.front.accounts.register("hana", PASSWORD, one)).user.role is ServerRole.OWNER
+    for code in (one, other, third):
+        with refused(CodeInvalid):
+            await own.front.accounts.register("mina", PASSWORD, code)
+    assert await own.front.accounts.first_invite("other") is None
+
+
+async def test_two_nodes_codes_at_once_make_one_owner(own: Parts) -> None:
+    codes = [await own.front.accounts.first_invite(node) for node in ("one", "other", "third")]
+    tries = [own.front.accounts.register(f"person-{number}", PASSWORD, code or "") for number, code in enumerate(codes)]
+    owners = won(await asyncio.gather(*tries, return_exceptions=True))
+    assert [each.user.role for each in owners] == [ServerRole.OWNER]
+
+
 async def test_the_first_owner_gets_in_where_registration_is_closed_and_nobody_else(where: Where) -> None:
     async with parts(where, entrance=Entrance(Registration.CLOSED, cost=CHEAP)) as own:
         hana = await owner(own)

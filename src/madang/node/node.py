@@ -151,7 +151,7 @@ class Node:
 
     async def first_invite(self) -> str | None:
         """A new invite for the first owner; None when there is an owner. See AccountService."""
-        return await self._front.accounts.first_invite()
+        return await self._front.accounts.first_invite(self.info.name if self.settings.is_clustered else "")
 
     async def stop(self) -> None:
         """Shut down in order: streams told to go elsewhere, a few at a time, where there is an elsewhere; then no new

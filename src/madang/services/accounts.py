@@ -85,13 +85,15 @@ class AccountService:
         user, session = await self._store.write(self._register, newcomer)
         return SignedIn(session, user, token)
 
-    async def first_invite(self) -> str | None:
-        """A new invite for the first owner, good once, for a day; earlier ones are worthless. None: there is an owner.
+    async def first_invite(self, node: str = "") -> str | None:
+        """A new invite for the first owner, good once, for a day. None: there is an owner.
 
-        Called at each start of a server.
+        Called at each start of a server. What an earlier start gave out is worthless then: a code that others saw in a
+        log is voided by a restart. `node`: the name of a node of a cluster; it voids its own earlier ones alone, for
+        nodes that start together are not to void each other's. All of them are worthless when there is an owner.
         """
         code, digest = new_code()
-        return code if await self._store.write(_invite_owner, digest) else None
+        return code if await self._store.write(_invite_owner, digest, node) else None
 
     async def update(self, actor: Actor, handle: str | None, display_name: str | None, status_text: str | None) -> User:
         """Change what is not None of the actor's own account; the account as it is now.
@@ -158,6 +160,8 @@ class AccountService:
         expires_at = transaction.now + SESSION_LIFE
         session = sessions.add(transaction, user, newcomer.token_digest, newcomer.device, expires_at, newcomer.address)
         actor = Actor(user.user_id, session.session_id, user.role, newcomer.address)
+        if invite is not None and invite.creator_id == 0:
+            stored.revoke_invites_of(transaction, 0)  # those of the other nodes: there is one first owner
         if invite is not None:
             audit.record(transaction, actor, "invite.use", user_id=user.user_id, invite=invite.invite_id)
         audit.record(transaction, actor, "user.register", user_id=user.user_id, role=user.role.name.lower())
@@ -169,12 +173,17 @@ class AccountService:
         return None if user is None else user.handle
 
 
-def _invite_owner(transaction: Transaction, digest: bytes) -> bool:
-    stored.revoke_invites_of(transaction, 0)
-    if accounts.owners(transaction.connection, transaction.now):
+def _invite_owner(transaction: Transaction, digest: bytes, node: str) -> bool:
+    there_is_one = bool(accounts.owners(transaction.connection, transaction.now))
+    note = f"the first owner, from node {node}" if node else "the first owner"
+    if node and not there_is_one:
+        stored.revoke_first_invites(transaction, note)
+    else:
+        stored.revoke_invites_of(transaction, 0)
+    if there_is_one:
         return False
     expires_at = transaction.now + FIRST_INVITE_LIFE
-    invite = stored.add_invite(transaction, digest, 0, ServerRole.OWNER, 1, expires_at, "the first owner")
+    invite = stored.add_invite(transaction, digest, 0, ServerRole.OWNER, 1, expires_at, note)
     audit.record(transaction, None, "invite.create", invite=invite.invite_id, role="owner", uses=1)
     return True
 

@@ -99,6 +99,11 @@ def revoke_invites_of(transaction: Transaction, creator_id: int, above: ServerRo
     _revoke(transaction, condition)
 
 
+def revoke_first_invites(transaction: Transaction, note: str) -> None:
+    """Make the invites worthless that the server made by itself with this note."""
+    _revoke(transaction, sa.and_(codes.c.creator_id == 0, _IS_INVITE, codes.c.note == note))
+
+
 def revoke_resets_by(transaction: Transaction, creator_id: int) -> None:
     """Make the codes that somebody made for others' passwords worthless."""
     _revoke(transaction, sa.and_(codes.c.creator_id == creator_id, sa.not_(_IS_INVITE)))
