@@ -49,7 +49,8 @@ async def cluster(arguments: Sequence[str] = (), nodes: int = NODES) -> AsyncIte
         stack.callback(postgres.close)
         postgres.start()
         nats = stack.enter_context(Nats(directory))
-        common = ("--database", postgres.url("postgres"), "--bus", nats.url, "--cluster", directory.name, *arguments)
+        place = ("--database", postgres.url("postgres"), "--bus", nats.url, "--cluster", directory.name)
+        common = (*place, "--handover", "0", *arguments)
         running = [await stack.enter_async_context(node(directory, common)) for _ in range(nodes)]
         yield Server(
             tuple(place for server in running for place in server.places),

@@ -104,5 +104,6 @@ class Cluster:
                 "--bus",
                 f"nats://{links['bus'].target}",
             ),
+            *("--handover", "0"),
         ]
         return ClusterNode(number, process, links, own)

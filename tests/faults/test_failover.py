@@ -56,7 +56,7 @@ async def test_a_standby_takes_over(servers: tuple[Postgres, Postgres], tmp_path
         ServerProcess(tmp_path / "b", tmp_path / "b.log") as other,
     ):
         for node in (one, other):
-            node.arguments = ["--database", either, "--bus", nats.url]
+            node.arguments = ["--database", either, "--bus", nats.url, "--handover", "0"]
         await asyncio.gather(one.start(), other.start())
         crowd = Crowd((PostWriter, SendWriter, PostWriter), readers=2, sdk=1, pace=20.0)
         async with under_load(f"{one.target},{other.target}", seed, crowd) as load:

@@ -224,6 +224,14 @@ def test_what_follows_from_the_addresses() -> None:
     assert (shut.serves_classic, shut.lets_guests_in) == (False, False)
 
 
+def test_a_cluster_hands_its_streams_over_without_being_told() -> None:
+    cluster = {"bus": "nats://b", "database": "postgresql://d/c"}
+    assert load({}, {}).settings().hands_over_within == 0
+    assert load(cluster, {}).settings().hands_over_within == 20
+    for said in ("0", "3"):
+        assert load(cluster | {"handover": said}, {}).settings().hands_over_within == float(said)
+
+
 def test_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "madang.toml"
     file.write_text("drain = 2.5")

@@ -107,7 +107,7 @@ def test_the_nodes_start_with_settings_that_there_are() -> None:
         assert settings.listen.port == DEFAULT_PORT
         assert settings.metrics is not None
         parse(*service["command"])
-        assert int(service["stop_grace_period"].removesuffix("s")) > settings.handover + settings.drain + 10
+        assert int(service["stop_grace_period"].removesuffix("s")) > settings.hands_over_within + settings.drain + 10
     assert names == set(found), "each has a name of its own"
 
 
@@ -244,7 +244,7 @@ def test_kubernetes_runs_the_same_server() -> None:
     environment = found["ConfigMap"]["data"] | said
     assert set(environment) <= VARIABLES
     settings = settings_of(environment)
-    assert pod["terminationGracePeriodSeconds"] > settings.handover + settings.drain + 10
+    assert pod["terminationGracePeriodSeconds"] > settings.hands_over_within + settings.drain + 10
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"grpc": settings.listen.port, "metrics": settings.metrics.port}  # type: ignore[union-attr]
     for probe, path in (("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")):

@@ -95,7 +95,13 @@ async def _until_read(client: madang.Client, text: str) -> None:
 async def test_a_message_s_way_over_nodes_is_one_trace(collector: Collector, database: str, nats: Nats) -> None:
     def node(name: str) -> madang.Server:
         return madang.Server(
-            database=database, bus=(nats.url,), name=name, traces=collector.target, metrics=ANYWHERE, limits=None
+            database=database,
+            bus=(nats.url,),
+            handover=0,
+            name=name,
+            traces=collector.target,
+            metrics=ANYWHERE,
+            limits=None,
         )
 
     async with (

@@ -66,7 +66,7 @@ async def _serve(settings: Settings) -> None:
     reloading.cancel()
     print("madang: shutting down", flush=True)
     try:
-        async with asyncio.timeout(STOP_WITHIN + settings.handover):
+        async with asyncio.timeout(STOP_WITHIN + settings.hands_over_within):
             await node.stop()
     except TimeoutError:
         print("madang: could not shut down in time; what was not acknowledged may not be stored", file=sys.stderr)

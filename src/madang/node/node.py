@@ -161,8 +161,8 @@ class Node:
         self._guide.leave()
         for listener in self._stand.listeners:
             await listener.drain()
-        if others and self.settings.handover:
-            await self._streams.hand_over(ServerDraining(retry_after=0), self.settings.handover)
+        if others and (within := self.settings.hands_over_within):
+            await self._streams.hand_over(ServerDraining(retry_after=0), within)
         self._store.drain()
         self._streams.drain(ServerDraining(retry_after=0 if others else COME_BACK_AFTER))
         if self._classic is not None:

@@ -17,6 +17,8 @@ from madang.rpc.classic.times import Times
 DEFAULT_PORT = 50050
 LOG_FORMATS = ("text", "json")
 FOREVER = 1_000_000
+HANDOVER = 20.0
+"""What `handover` is in a cluster where nothing is said, seconds."""
 
 
 _CLUSTER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -118,8 +120,10 @@ class Settings:
     wait: float = 30.0
     """How long a start waits for a database or a bus that is not there, seconds."""
 
-    handover: float = 0.0
-    """Over how many seconds a shutdown tells its streams to come back elsewhere, a few at a time; 0: all at once."""
+    handover: float | None = None
+    """Over how many seconds a shutdown tells its streams to come back elsewhere, a few at a time; 0: all at once; None:
+    see `hands_over_within`.
+    """
 
     listen: Address = Address("localhost", DEFAULT_PORT)
     """Where the Agent listens, and every service that has no address of its own."""
@@ -216,7 +220,7 @@ class Settings:
             if address is not None and is_wildcard(address.host):
                 raise SettingError(f"{name}: clients are told {address}, so it has to be one that they can reach")
         for name in ("pace", "drain", "keepalive", "keepalive_timeout", "wait", "handover"):
-            if not 0 <= getattr(self, name) < FOREVER:
+            if not 0 <= (getattr(self, name) or 0.0) < FOREVER:
                 raise SettingError(f"{name} must not be negative, and less than {FOREVER} seconds")
         if self.metrics is not None and self.metrics.port and self.metrics in own:
             raise SettingError("metrics has the address of a service; it needs one of its own")
@@ -233,6 +237,11 @@ class Settings:
     def is_clustered(self) -> bool:
         """Whether there may be other nodes."""
         return bool(self.bus)
+
+    @property
+    def hands_over_within(self) -> float:
+        """`handover`, or what follows from there being other nodes: they get a few per cent of the streams a second."""
+        return (HANDOVER if self.is_clustered else 0.0) if self.handover is None else self.handover
 
     def own_address(self, service: str) -> Address | None:
         """The address that a service has of its own; None for one that stands with the Agent."""

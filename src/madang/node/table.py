@@ -30,7 +30,7 @@ from madang.node.kinds import (
     Kind,
     choice,
 )
-from madang.node.settings import Settings
+from madang.node.settings import HANDOVER, Settings
 
 LIMIT = "limit_"
 """How the names of those rows begin that are the fields of `madang.core.limits.Limits`."""
@@ -105,7 +105,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("services", NAMES, "which services this process serves"),
     Setting("advertise", ADDRESS, "where clients reach this node, behind a load balancer say", "where it listens"),
     Setting("wait", SECONDS, "how long a start waits for a database or a bus that is not there"),
-    Setting("handover", SECONDS, "over which time a shutdown sends its streams elsewhere, a few at a time"),
+    Setting(
+        "handover",
+        SECONDS,
+        "over which time a shutdown sends its streams elsewhere, a few at a time",
+        f"{HANDOVER:g} with a bus, 0 without",
+    ),
     Setting("listen", ADDRESS, "where to listen, for every service without an address of its own"),
     Setting("heartbeat", ADDRESS, "an address of its own for the heartbeat service", _SHARED),
     Setting("lobby", ADDRESS, "an address of its own for the lobby service", _SHARED),
