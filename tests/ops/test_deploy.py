@@ -247,7 +247,7 @@ def test_kubernetes_runs_the_same_server() -> None:
     assert pod["terminationGracePeriodSeconds"] > settings.hands_over_within + settings.drain + 10
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"grpc": settings.listen.port, "metrics": settings.metrics.port}  # type: ignore[union-attr]
-    for probe, path in (("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")):
+    for probe, path in (("startupProbe", "/live"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")):
         assert container[probe]["httpGet"] == {"path": path, "port": "metrics"}
     parse(*container["args"])
 

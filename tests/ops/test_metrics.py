@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from faults.process import ServerProcess, free_port
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from support import PATIENCE, eventually
@@ -247,6 +248,18 @@ def test_a_change_with_a_trace_is_followed_at_once() -> None:
     probe.delivered(100.01, now=100.05)
     assert [(trace, round(took, 3), readers) for trace, took, readers in told] == [("a", 0.04, 2)]
     assert probe.overdue == 0
+
+
+async def test_a_node_that_is_held_up_at_its_start_is_alive_and_not_ready(server: ServerProcess) -> None:
+    """Here it waits for a database; whatever restarts processes would end a migration in the same way."""
+    metrics = f"127.0.0.1:{free_port()}"
+    nowhere = f"postgresql://madang@127.0.0.1:{free_port()}/madang"
+    server.arguments = ["--database", nowhere, "--wait", "3600", "--metrics", metrics]
+    server.launch()
+    await eventually(lambda: "waiting for the database" in server.output, "it waits")
+    assert await get(metrics, "/live") == ("HTTP/1.1 200 OK", "alive\n")
+    assert await get(metrics, "/ready") == ("HTTP/1.1 503 Service Unavailable", "not ready\n")
+    assert (await get(metrics, "/metrics"))[0] == "HTTP/1.1 503 Service Unavailable"
 
 
 async def test_the_readiness_ends_with_the_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:

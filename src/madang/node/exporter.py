@@ -28,13 +28,21 @@ _PLAIN = "text/plain; charset=utf-8"
 
 
 class Exporter:
-    """Answers one request for each connection."""
+    """Answers one request for each connection. `start`, then `serve`, then `stop`.
 
-    def __init__(self, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
-        """`is_ready`: whether new clients may be sent here."""
+    Until `serve` it is alive and not ready: a node that waits for its database, or brings it up to date, is not to be
+    restarted for that.
+    """
+
+    def __init__(self) -> None:
+        self._registry: CollectorRegistry | None = None
+        self._is_ready: Callable[[], bool] = lambda: False
+        self._server: asyncio.Server | None = None
+
+    def serve(self, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
+        """The node serves, and has figures. `is_ready`: whether new clients may be sent here."""
         self._registry = registry
         self._is_ready = is_ready
-        self._server: asyncio.Server | None = None
 
     async def start(self, address: Address) -> Address:
         """Listen; the address with the port that it really has. Raises ListenError."""
@@ -78,6 +86,8 @@ class Exporter:
         if method not in ("GET", "HEAD"):
             return _response("405 Method Not Allowed", _PLAIN, b"GET alone\n", method)
         if path == "/metrics":
+            if self._registry is None:
+                return _response("503 Service Unavailable", _PLAIN, b"not started\n", method)
             encode, kind = choose_encoder(_header(lines, "accept"))
             return _response("200 OK", kind, encode(self._registry), method)
         if path == "/ready" and not self._is_ready():

@@ -115,6 +115,7 @@ class Node:
         self._guide = Guide(self._nodes, lambda: self._streams.count, alone=not settings.is_clustered)
         self._hub = Hub(self._bus, settings.pace)
         self._calls = CallCounts()
+        self._exporter = Exporter()
         self.metrics: Address | None = None
         """Where the metrics are, with the port that it really has."""
 
@@ -187,6 +188,8 @@ class Node:
         if settings.traces is not None:
             traces = Traces(settings.traces, settings.name or socket.gethostname(), version("madang"))
             self._stack.push_async_callback(traces.close)
+        if settings.metrics is not None:  # before what may take long: a node that waits or migrates is alive
+            self.metrics = await self._answer_probes(settings.metrics)
         if self._nats is not None and self._nats_nodes is not None:
             # Closed after the store: what is stored last is told. Started after it: by its name nodes find each other.
             self._stack.push_async_callback(self._nats.close)
@@ -214,8 +217,7 @@ class Node:
             self._classic = self._gateway()
             self._stack.push_async_callback(self._classic.stop)
         await self._listen(store)
-        if settings.metrics is not None:
-            self.metrics = await self._export(settings.metrics)
+        self._export()
         erasing = asyncio.create_task(once(self._front.deletion.go_on), name="madang-erase")
         self._stack.push_async_callback(cancel, erasing)
         for name, action, interval in self._chores():
@@ -326,8 +328,16 @@ class Node:
         await self._heartbeat.share()
         await self._stand.start()
 
-    async def _export(self, address: Address) -> Address:
-        """Show the metrics to whoever asks there."""
+    async def _answer_probes(self, address: Address) -> Address:
+        """Say there that the node is alive; `_export` has it say more. Where that is."""
+        where = await self._exporter.start(address)
+        self._stack.push_async_callback(self._exporter.stop)
+        if not where.is_loopback:
+            _log.warning("metrics are plain HTTP at %s: whoever reaches that address reads them", where)
+        return where
+
+    def _export(self) -> None:
+        """Show the metrics to whoever asks, and be ready."""
         sources = metrics.Sources(
             self.settings,
             version("madang"),
@@ -344,12 +354,8 @@ class Node:
             self._healing,
             lambda: self._guide.draining,
         )
-        exporter = Exporter(metrics.registry(sources), lambda: not self._guide.turns_away)
-        where = await exporter.start(address)
-        self._stack.push_async_callback(exporter.stop)
-        if not where.is_loopback:
-            _log.warning("metrics are plain HTTP at %s: whoever reaches that address reads them", where)
-        return where
+        self._exporter.serve(metrics.registry(sources), lambda: not self._guide.turns_away)
+        self._stack.push_async_callback(self._exporter.stop)  # before the parts that it reads
 
     def _own_info(self, store: Store) -> NodeInfo:
         settings = self.settings
