@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from functools import partial
 from pathlib import Path
 
 import nats as nats_py
@@ -290,6 +292,34 @@ async def test_a_bus_that_comes_late_is_used(tmp_path: Path) -> None:
     finally:
         await bus.close()
         server.kill()
+
+
+async def told_version(version: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What any NATS server says to a client that comes, with a version of our choice."""
+    info = {"server_id": "x", "version": version, "max_payload": 1 << 20, "proto": 1, "headers": True}
+    writer.write(f"INFO {json.dumps(info)}\r\n".encode())
+    while line := await reader.readline():
+        if line.startswith(b"PING"):
+            writer.write(b"PONG\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("version", ["2.9.25", "1.4.1", "v2.9.0-beta"])
+async def test_a_server_that_is_too_old_is_told_at_once(version: str) -> None:
+    """There is no old server to be had here: in its place stands what says that it is one."""
+    async with await asyncio.start_server(partial(told_version, version), "127.0.0.1", 0) as listening:
+        where = f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        why = await refusal(NatsOptions((where,)), wait=60)
+    assert why == f"{where} is NATS {version}; 2.10 or newer is needed"
+
+
+async def test_a_server_that_is_new_enough_or_does_not_say_is_taken() -> None:
+    for version in ("2.10.0", "v2.11.0-RC.1", "3.0.1", "dev"):
+        async with await asyncio.start_server(partial(told_version, version), "127.0.0.1", 0) as listening:
+            bus = NatsBus(NatsOptions((f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}",)))
+            await bus.start(5)
+            assert bus.is_connected
+            await bus.close()
 
 
 async def test_wrong_credentials_are_told_at_once(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ LONGEST_PAUSE = 2.0
 PREPARE_WITHIN = 20.0
 """How long it may take until everything is subscribed to again, seconds."""
 CLOSE_WITHIN = 1.0
+OLDEST = (2, 10)
+"""The oldest version of NATS that keeps what is put into its store as this is built upon."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _log = logging.getLogger("madang.bus")
@@ -254,7 +256,17 @@ class Link:
         if options.wants_tls and not client._server_info.get("tls_required"):  # nothing public tells
             await _close(client)
             raise Refused(f"{_without_secret(server)} does not encrypt, which the settings ask for")
+        if (version := client._server_info.get("version", "")) and _is_too_old(str(version)):
+            await _close(client)
+            oldest = ".".join(map(str, OLDEST))
+            raise Refused(f"{_without_secret(server)} is NATS {version}; {oldest} or newer is needed")
         return client
+
+
+def _is_too_old(version: str) -> bool:
+    """Whether a NATS server of that version cannot do what is asked of it. One that is not told as numbers may."""
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) < OLDEST
 
 
 async def _close(client: Client) -> None:
