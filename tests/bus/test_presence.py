@@ -13,15 +13,23 @@ from parts.nats import Nats
 from support import Clock, eventually
 
 from madang.bus.nats import NatsBus
-from madang.bus.nodes import NatsNodes
+from madang.bus.nodes import NatsNodes, Times
 from madang.core.events import PresenceChanged, SessionEnded
 from madang.core.presence import Presence, Status
+from madang.node.node import EXPIRE_EVERY
 from madang.services.heartbeat import GRACE, HeartbeatService
 from madang.services.together import LEAVE_GRACE
 
 from .conftest import QUICK, info, node
 
 MINA, HANA = 1, 2
+
+
+def test_a_node_that_dies_takes_its_users_along_in_time() -> None:
+    """With the times of a cluster, not those of the other tests: within 15 seconds, everywhere."""
+    times = Times()
+    assert times.gone > 2 * times.again, "one record that is lost on the way takes nobody away"
+    assert times.gone + times.tick + LEAVE_GRACE / 1_000_000 + EXPIRE_EVERY <= 15
 
 
 @dataclass
