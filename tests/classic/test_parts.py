@@ -70,6 +70,7 @@ def test_localhost_is_both_of_its_addresses_or_none(taken: str) -> None:
     port = free_ports(1).first
     assert places("localhost", port) == [Place("127.0.0.1", port), Place("::1", port)]
     with socket.socket(socket.AF_INET6 if ":" in taken else socket.AF_INET) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections of other tests may linger
         other.bind((taken, port))
         other.listen()
         assert places("localhost", port) == []

@@ -183,7 +183,7 @@ async def test_the_steps_make_a_cluster(machine: Machine) -> None:
     assert first.returncode == 0
     assert all(node.poll() is None for node in others)
     listing = await machine.run(
-        "madang tail --no-follow --server localhost:50052 --tls-ca /etc/madang/cert.pem --name owner lobby"
+        "madang tail --no-follow --server localhost:50052 --tls-ca /etc/madang/cert.pem --name onlooker lobby"
     )
     assert "hello, nodes" in listing
     assert "one is gone" in listing

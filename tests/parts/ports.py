@@ -21,7 +21,7 @@ class _Block:
     """Ports that no other process of the tests takes: whoever has the block's first port with UDP has the block."""
 
     def __init__(self) -> None:
-        self._holder, self._first = _hold()
+        self._first = _hold()
         self._given = 0
 
     def next(self, count: int) -> int:
@@ -54,13 +54,14 @@ def _block() -> _Block:
     return _Block()
 
 
-def _hold() -> tuple[socket.socket, int]:
-    """Take a block until this process ends, however it ends."""
+def _hold() -> int:
+    """Take a block until this process ends, however it ends; its first port."""
     blocks = range(_FIRST, _LAST, _BLOCK)
     for first in random.sample(blocks, len(blocks)):
         holder = socket.socket(type=socket.SOCK_DGRAM)
         with suppress(OSError):
             holder.bind(("127.0.0.1", first))
-            return holder, first
+            holder.detach()
+            return first
         holder.close()
     raise RuntimeError("every block of ports is in use")
