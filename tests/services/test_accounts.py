@@ -92,6 +92,19 @@ async def test_nodes_that_start_together_leave_each_other_their_first_invites(ow
     assert await own.front.accounts.first_invite("other") is None
 
 
+async def test_a_node_that_starts_later_voids_the_codes_of_all(own: Parts) -> None:
+    """Whatever the nodes were called that made them: a container gets another name at each start."""
+    seen = [await own.front.accounts.first_invite(f"pod-{number}") for number in range(3)]
+    own.clock.pass_seconds(5 * 60 + 1)
+    fresh = await own.front.accounts.first_invite("pod-3")
+    assert fresh
+    for code in seen:
+        assert code
+        with refused(CodeInvalid):
+            await own.front.accounts.register("mina", PASSWORD, code)
+    assert (await own.front.accounts.register("hana", PASSWORD, fresh)).user.role is ServerRole.OWNER
+
+
 async def test_two_nodes_codes_at_once_make_one_owner(own: Parts) -> None:
     codes = [await own.front.accounts.first_invite(node) for node in ("one", "other", "third")]
     tries = [own.front.accounts.register(f"person-{number}", PASSWORD, code or "") for number, code in enumerate(codes)]

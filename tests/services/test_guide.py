@@ -47,6 +47,9 @@ def test_what_this_node_serves_is_here_whatever_others_bear() -> None:
     assert guide.own.load == 1000
     assert guide.directions() == Directions("b:1", "", "b:1")
     assert guide.agents() == ["b:1", "a:1"], "but who is not signed in yet had better go there"
+    guide.is_isolated = True
+    assert guide.agents() == ["b:1"], "nobody should come here who can go elsewhere"
+    guide.is_isolated = False
     guide.leave()
     assert guide.draining
     assert guide.agents() == ["b:1"]

@@ -404,6 +404,19 @@ async def test_a_database_that_does_not_answer_fails_whoever_waits(hasty: Store,
     assert recovered == [1]
 
 
+async def test_every_recovery_is_told_to_whoever_must_know(hasty: Store, recovered: list[int]) -> None:
+    """Also where it fails and works by turns, of which the log does not tell every turn."""
+
+    def sleep(transaction: Transaction) -> None:
+        transaction.connection.exec_driver_sql(SLEEP)
+
+    for turn in range(2):
+        with refused(StorageUnavailable):
+            await hasty.write(sleep)
+        await hasty.append([draft()])
+        assert len(recovered) == turn + 1
+
+
 async def test_a_deadlock_is_run_again(nodes: list[Store], database: str) -> None:
     """Whatever locks in another order than ours: PostgreSQL ends one of the two, and that one begins again."""
     first, second = await nodes[0].write(make_rooms, 2)

@@ -45,6 +45,8 @@ ANSWER_WITHIN = 2.0
 CLAIMS_LAST = 60.0
 CLAIMS_AGAIN = 20.0
 """How long claims lie in their bucket, and after how long they are put again though nothing changed, seconds."""
+MAX_FINGERPRINT = 16_384
+"""Characters."""
 PART = 5000
 """So many claims go into one value: far less than the megabyte that NATS takes."""
 
@@ -349,8 +351,8 @@ def _info(message: pb.Node) -> NodeInfo:
     if not is_node_id(message.node_id):
         raise ValueError("its node_id is not one")
     told = (message.name, message.version, message.store, *message.addresses, *message.addresses.values())
-    if not all(map(is_one_line, told)):
-        raise ValueError("its name, version, store or addresses are too long, or not printable")
+    if not all(map(is_one_line, told)) or len(message.fingerprint) > MAX_FINGERPRINT:
+        raise ValueError("its name, version, store, fingerprint or addresses are too long, or not printable")
     return NodeInfo(
         message.node_id,
         message.name,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from madang.core.presence import Roster, Shown, Status
+from madang.core.presence import PresenceStates, Shown, Status
 
 _RANKS = {Status.OFFLINE: 0, Status.ONLINE: 1, Status.AWAY: 2, Status.DO_NOT_DISTURB: 3}
 
@@ -59,7 +59,7 @@ class _User(Shown):
         return max(self.claims.values(), key=lambda claim: claim.order, default=Claim(user_id, False, 0))
 
 
-class Claims(Roster[_User]):
+class Claims(PresenceStates[_User]):
     """The claims of all nodes, and the presence that follows. `changes` drains what is new.
 
     What this node says itself is made by `set_here`, `want` and `respond`; they return what the others have to hear.

@@ -7,6 +7,7 @@ grace, so that a reconnect is not seen as going and coming.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Generic, TypeVar
@@ -78,7 +79,7 @@ class Shown:
 _Shown = TypeVar("_Shown", bound=Shown)
 
 
-class Roster(Generic[_Shown]):
+class PresenceStates(Generic[_Shown]):
     """Who is shown as present; `changes` drains what is new. What follows from what is for the classes below it."""
 
     def __init__(self) -> None:
@@ -127,15 +128,19 @@ class _Entry(Shown):
     holds: int = 0
     graceful: bool = True
     lease_until: int = 0
+    proven_at: int = 0
     proven_by: int = 0
 
 
-class PresenceTable(Roster[_Entry]):
+class PresenceTable(PresenceStates[_Entry]):
     """The presence of everyone that this process has seen lately; `changes` drains what is new."""
 
-    def __init__(self, lease: int, grace: int) -> None:
-        """`lease`: how long a beat is good, `grace`: how long a user stays after its last hold; both microseconds."""
+    def __init__(self, lease: int, grace: int, date: Callable[[int], int] = lambda now: now) -> None:
+        """`lease`: how long a beat is good, `grace`: how long a user stays after its last hold; both microseconds.
+        `date`: the time of day at a time as the methods take it, asked when that is now.
+        """
         super().__init__()
+        self._date = date
         self._lease = lease
         self._grace = grace
         self._leased: set[int] = set()
@@ -146,14 +151,14 @@ class PresenceTable(Roster[_Entry]):
         entry.holds += 1
         entry.proven_by = session_id
         entry.graceful = True
-        entry.seen_at = now
+        self._prove(entry, now)
         self._settle(user_id, entry, now)
 
     def release(self, user_id: int, now: int) -> None:
         """A stream of the user's ended. Whatever was held is released exactly once, by whoever held it."""
         entry = self._users[user_id]
         entry.holds -= 1
-        entry.seen_at = now
+        self._prove(entry, now)
         if entry.graceful:
             self._extend(user_id, entry, now + self._grace)
         self._settle(user_id, entry, now)
@@ -162,7 +167,7 @@ class PresenceTable(Roster[_Entry]):
         """The user proved life."""
         entry = self._users.setdefault(user_id, _Entry())
         entry.proven_by = session_id
-        entry.seen_at = now
+        self._prove(entry, now)
         self._extend(user_id, entry, now + self._lease)
         self._settle(user_id, entry, now)
 
@@ -194,6 +199,10 @@ class PresenceTable(Roster[_Entry]):
             del self._users[user_id]
             self._leased.discard(user_id)
 
+    def _prove(self, entry: _Entry, now: int) -> None:
+        entry.proven_at = now
+        entry.seen_at = self._date(now)
+
     def _extend(self, user_id: int, entry: _Entry, until: int) -> None:
         if until > entry.lease_until:
             entry.lease_until = until
@@ -206,5 +215,5 @@ class PresenceTable(Roster[_Entry]):
             self._absent.discard(user_id)
         else:
             entry.wanted = Status.ONLINE
-            self._absent.add(user_id, entry.seen_at)
+            self._absent.add(user_id, entry.proven_at)
         self._show(user_id, entry.wanted if here else Status.OFFLINE)

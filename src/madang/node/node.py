@@ -256,7 +256,8 @@ class Node:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self.settings.is_clustered:
             chores.append(("company", Company(self._guide).look, ANNOUNCE_EVERY))
-            isolation = Isolation(self._bus, self._guide, self._streams, lambda: self._healing.answers, self._show)
+            readings = self._store.database.readings
+            isolation = Isolation(self._bus, self._guide, self._streams, lambda: readings.answers, self._show)
             chores.append(("isolation", isolation.look, ISOLATION_EVERY))
         if self._classic is not None:
             chores.append(("classic", self._classic.tidy, self.settings.classic_times.tidy))

@@ -26,6 +26,8 @@ from madang.storage.transaction import Transaction
 
 FIRST_INVITE_LIFE = 24 * 3600 * 1_000_000
 """How long the invite of the first owner is good, microseconds."""
+START_TOGETHER = 5 * 60 * 1_000_000
+"""How far apart nodes may start so that each leaves the others' invites as they are, microseconds."""
 
 
 def new_code() -> tuple[str, bytes]:
@@ -89,8 +91,9 @@ class AccountService:
         """A new invite for the first owner, good once, for a day. None: there is an owner.
 
         Called at each start of a server. What an earlier start gave out is worthless then: a code that others saw in a
-        log is voided by a restart. `node`: the name of a node of a cluster; it voids its own earlier ones alone, for
-        nodes that start together are not to void each other's. All of them are worthless when there is an owner.
+        log is voided by a restart. `node`: the name of a node of a cluster; it leaves those of other nodes that are
+        younger than START_TOGETHER: nodes that start together are not to void each other's. All of them are worthless
+        when there is an owner.
         """
         code, digest = new_code()
         return code if await self._store.write(_invite_owner, digest, node) else None
@@ -139,7 +142,7 @@ class AccountService:
         if code_digest is None:
             if self._registration is Registration.INVITE:
                 raise RegistrationClosed(needs="an invite")
-        elif invite is None:
+        elif invite is None or (invite.creator_id == 0 and accounts.owners(connection, now)):
             raise CodeInvalid
 
     def _register(self, transaction: Transaction, newcomer: _Newcomer) -> tuple[User, Session]:
@@ -177,7 +180,7 @@ def _invite_owner(transaction: Transaction, digest: bytes, node: str) -> bool:
     there_is_one = bool(accounts.owners(transaction.connection, transaction.now))
     note = f"the first owner, from node {node}" if node else "the first owner"
     if node and not there_is_one:
-        stored.revoke_first_invites(transaction, note)
+        stored.revoke_first_invites(transaction, note, transaction.now - START_TOGETHER)
     else:
         stored.revoke_invites_of(transaction, 0)
     if there_is_one:

@@ -85,7 +85,10 @@ class Guide:
 
     def agents(self) -> list[str]:
         """Where Agents are; nothing, where there is only this one."""
-        return [] if self._alone else balance.agents(self._nodes.known(), self._own.node_id, self._dice)
+        if self._alone:
+            return []
+        known = self._nodes.known() if not self.turns_away else self.others()
+        return balance.agents(known, self._own.node_id, self._dice)
 
     def others(self) -> list[NodeInfo]:
         """The other nodes."""

@@ -65,8 +65,7 @@ T = TypeVar("T")
 class Healing:
     """Call `look` and `end_revoked` every LOOK_EVERY seconds, one beside the other.
 
-    What was found to be different is counted: `members_healed`, `sessions_healed`; heads by the hub. And `answers`: how
-    often the store has answered `end_revoked`.
+    What was found to be different is counted: `members_healed`, `sessions_healed`; heads by the hub.
     """
 
     def __init__(
@@ -82,7 +81,6 @@ class Healing:
         """`clock`: microseconds since the epoch."""
         self.members_healed = 0
         self.sessions_healed = 0
-        self.answers = 0
         self._store = store
         self._bus = bus
         self._hub = hub
@@ -108,7 +106,7 @@ class Healing:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._hub.forget_erased()
-        lost = self._lost
+        lost, asked = self._lost, True
         try:
             if began >= self._next or (lost and began >= self._not_again_before):
                 self._lost = False
@@ -120,7 +118,9 @@ class Healing:
                 await self._check_members(tell_marks=False)
                 await self._check_known()
                 self._rest_until = loop.time() + min(MOST_REST, (loop.time() - began) * REST)
-            failed_for = self._outage.worked(loop.time())
+            else:
+                asked = False
+            failed_for = self._outage.worked(loop.time()) if asked else None
             if failed_for is not None:
                 _log.warning("what is known can be held against the store again; it could not %s", failed_for)
         except BaseException as error:
@@ -151,7 +151,6 @@ class Healing:
         except MadangError as error:
             _log.debug("ended sessions cannot be looked for: %s", error)
             return
-        self.answers += 1
         for session_id, user_id in found.items():
             # One that was told may be in use again: by a stream that was just opening, or after a lifted ban.
             if session_id not in self._ended or self._is_used(session_id):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from madang.bus.base import Bus, Nodes
 from madang.core.errors import MadangError
@@ -38,7 +37,7 @@ class HeartbeatService:
         self._bus = bus
         self._clock = clock
         self._ticks = ticks or clock
-        self._table = PresenceTable(int(LEASE * 1_000_000), int(GRACE * 1_000_000))
+        self._table = PresenceTable(int(LEASE * 1_000_000), int(GRACE * 1_000_000), lambda _: clock())
         self._cluster = None if nodes is None else Together(bus, nodes, node_id)
         self._watches: dict[Watch, None] = {}
         self._tell_soon: asyncio.Handle | None = None
@@ -80,12 +79,12 @@ class HeartbeatService:
     def get(self, user_id: int) -> Presence:
         """A user's presence."""
         if self._cluster is None:
-            return self._dated(self._table.get(user_id))
-        return latest(self._cluster.claims.get(user_id), self._dated(self._table.get(user_id)))
+            return self._table.get(user_id)
+        return latest(self._cluster.claims.get(user_id), self._table.get(user_id))
 
     def here(self) -> list[Presence]:
         """Everyone who is here, by user_id."""
-        return list(map(self._dated, self._table.here())) if self._cluster is None else self._cluster.claims.here()
+        return self._table.here() if self._cluster is None else self._cluster.claims.here()
 
     def count(self) -> int:
         """How many are here."""
@@ -130,7 +129,7 @@ class HeartbeatService:
     def _tell(self) -> None:
         """Tell what changed, soon: a crowd that comes at once is one event, not a thousand."""
         if self._cluster is not None:
-            self._cluster.take(self._changes())
+            self._cluster.take(self._table.changes())
             has_changes = self._cluster.has_changes
         else:
             has_changes = self._table.has_changes
@@ -139,18 +138,9 @@ class HeartbeatService:
 
     def _tell_now(self) -> None:
         self._tell_soon = None
-        changes = self._changes() if self._cluster is None else self._cluster.tell()
+        changes = self._table.changes() if self._cluster is None else self._cluster.tell()
         if changes:
             self._bus.publish(PresenceChanged(tuple(changes)))
-
-    def _changes(self) -> list[Presence]:
-        return list(map(self._dated, self._table.changes()))
-
-    def _dated(self, presence: Presence) -> Presence:
-        """With the time of day: the table counts in ticks."""
-        if presence.seen_at is None:
-            return presence
-        return replace(presence, seen_at=presence.seen_at + self._clock() - self._ticks())
 
     def _on_session_ended(self, event: SessionEnded) -> None:
         self.gone(event.user_id, event.session_id)

@@ -17,8 +17,8 @@ from madang.services.guide import Guide
 from madang.services.streams import Streams
 
 SILENT = 5
-"""After how many looks without an answer of the store a node that has no bus either is isolated. Counted in looks, not
-by a clock: a node that was frozen is not, when it goes on."""
+"""After how many looks without any answer of the store a node that has no bus either is isolated. A store that is slow
+answers somebody meanwhile. Counted in looks, not by a clock: a node that was frozen is not isolated when it goes on."""
 SPREAD = 2.0
 """Over how many seconds its clients leave."""
 
@@ -36,8 +36,8 @@ class Isolation:
         answers: Callable[[], int],
         show: Callable[[bool], Awaitable[None]],
     ) -> None:
-        """`answers`: how often the store, which is asked all the time, has answered. `show` is told whether new clients
-        should come here.
+        """`answers`: how often the store, which is asked all the time, has answered anybody. `show` is told whether new
+        clients should come here.
         """
         self._bus = bus
         self._guide = guide
@@ -55,8 +55,8 @@ class Isolation:
         isolated = self._silent >= SILENT and not self._bus.is_connected and self._guide.can_go()
         if isolated is self._guide.is_isolated:
             return
-        self._guide.is_isolated = isolated
         await self._show(not isolated)
+        self._guide.is_isolated = isolated
         if isolated:
             _log.warning("neither the store nor the bus can be reached: clients are sent to other nodes")
             await self._streams.send_away(ServerDraining(retry_after=0), SPREAD, self._is_over)

@@ -99,9 +99,10 @@ def revoke_invites_of(transaction: Transaction, creator_id: int, above: ServerRo
     _revoke(transaction, condition)
 
 
-def revoke_first_invites(transaction: Transaction, note: str) -> None:
-    """Make the invites worthless that the server made by itself with this note."""
-    _revoke(transaction, sa.and_(codes.c.creator_id == 0, _IS_INVITE, codes.c.note == note))
+def revoke_first_invites(transaction: Transaction, note: str, before: int) -> None:
+    """Make the invites worthless that servers made by themselves: with this note, or before a time, microseconds."""
+    old = sa.or_(codes.c.note == note, codes.c.created_at < before)
+    _revoke(transaction, sa.and_(codes.c.creator_id == 0, _IS_INVITE, old))
 
 
 def revoke_resets_by(transaction: Transaction, creator_id: int) -> None:

@@ -8,7 +8,8 @@ PostgreSQL the same functions run through `AsyncConnection.run_sync`: see `madan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,6 +20,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from madang.core.errors import StorageUnavailable
+from madang.core.outages import Outage
 from madang.storage.errors import unavailable
 
 Connection = sa.Connection
@@ -27,6 +30,8 @@ Connection = sa.Connection
 T = TypeVar("T")
 
 Failures = tuple[type[Exception], ...]
+
+_log = logging.getLogger("madang.storage")
 
 
 class Database(Protocol):
@@ -38,6 +43,8 @@ class Database(Protocol):
     """What is raised inside of an operation where the database failed, and not the operation. SQLAlchemy does not wrap
     everything that a driver raises: a timeout arrives as it is.
     """
+    readings: Readings
+    """What became of what was read."""
 
     async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """Run in a transaction that is on disk when this returns. One at a time; maybe more than once, when an earlier
@@ -52,6 +59,34 @@ class Database(Protocol):
     async def close(self) -> None:
         """Wait for what runs, and close."""
         ...
+
+
+class Readings:
+    """Counts what a database has answered, and tells the log when it cannot be read, and when it can again: callers are
+    told nothing of its words.
+    """
+
+    def __init__(self, what: str) -> None:
+        """`what`: the database, as it is called in the log."""
+        self.answers = 0
+        """How often it has answered."""
+        self._what = what
+        self._outage = Outage()
+
+    async def follow(self, reading: Awaitable[T]) -> T:
+        """What is read. Raises StorageUnavailable."""
+        try:
+            result = await reading
+        except StorageUnavailable as error:
+            for_how_long = self._outage.failed(asyncio.get_running_loop().time())
+            if for_how_long is not None:
+                _log.error("%s cannot be read%s: %s", self._what, for_how_long, error.in_full)
+            raise
+        self.answers += 1
+        failed_for = self._outage.worked(asyncio.get_running_loop().time())
+        if failed_for is not None:
+            _log.warning("%s can be read again; it could not %s", self._what, failed_for)
+        return result
 
 
 class SqliteDatabase:
@@ -69,6 +104,7 @@ class SqliteDatabase:
             "BEGIN IMMEDIATE",
             "nothing was stored: the server cannot write its data file at the moment",
         )
+        self.readings = Readings("the data file")
         failed = "nothing was read: the server cannot read its data file at the moment"
         self._readers = _Threads(readers, "madang-reader", path, ("query_only=ON",), None, failed)
 
@@ -78,7 +114,7 @@ class SqliteDatabase:
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """See Database. Raises StorageUnavailable when the file cannot be read."""
-        return await self._readers.run(operation)
+        return await self.readings.follow(self._readers.run(operation))
 
     async def close(self) -> None:
         """See Database. The last connection to close folds the write-ahead log into the file."""

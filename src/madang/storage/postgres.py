@@ -24,9 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from madang.core.errors import StorageUnavailable
-from madang.core.outages import Outage
-from madang.storage.database import Failures
+from madang.storage.database import Failures, Readings
 from madang.storage.errors import is_of_a_value, not_storable, unavailable
 
 T = TypeVar("T")
@@ -161,25 +159,17 @@ class PostgresDatabase:
         self._idle: list[_Link] = []
         self._reading = 0
         self._running: set[asyncio.Task[Any]] = set()
-        self._unread = Outage()
+        self.readings = Readings("the database")
 
     async def write(self, operation: Callable[[sa.Connection], T], opening: str = "") -> T:
         """See Database. Raises StorageUnavailable; it says so when nobody knows whether something was stored."""
-        return await self._shielded(self._write(operation, f"{_BEGIN}; {opening}" if opening else _BEGIN))
+        result = await self._shielded(self._write(operation, f"{_BEGIN}; {opening}" if opening else _BEGIN))
+        self.readings.answers += 1
+        return result
 
     async def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """See Database. Raises StorageUnavailable."""
-        try:
-            result = await self._shielded(self._read(operation))
-        except StorageUnavailable as error:
-            for_how_long = self._unread.failed(asyncio.get_running_loop().time())
-            if for_how_long is not None:
-                _log.error("the database cannot be read%s: %s", for_how_long, error.in_full)
-            raise
-        failed_for = self._unread.worked(asyncio.get_running_loop().time())
-        if failed_for is not None:
-            _log.warning("the database can be read again; it could not %s", failed_for)
-        return result
+        return await self.readings.follow(self._shielded(self._read(operation)))
 
     @property
     def connections(self) -> tuple[int, int]:

@@ -93,6 +93,7 @@ class Writer:
         self._weight = 0
         self._news = asyncio.Event()
         self._closing = False
+        self._failing = False
         self._outage = Outage()
         self.commit_seconds = Histogram()
         """How long commits took."""
@@ -188,6 +189,7 @@ class Writer:
         except Exception as error:
             self._fail(group, error)
             return
+        recovered, self._failing = self._failing, False
         failed_for = self._outage.worked(asyncio.get_running_loop().time())
         took, size = time.perf_counter() - began, sum(len(waiting.drafts) or 1 for waiting in group)
         self.commit_seconds.observe(took)
@@ -200,6 +202,7 @@ class Writer:
             _settle(waiting.future, outcome)
         if failed_for is not None:
             _log.warning("the store can be written again; it could not %s", failed_for)
+        if recovered:  # whether or not the log was told
             self._recovered()
 
     async def _write(self, group: list[_Waiting]) -> tuple[list[Event], list[Any]]:
@@ -225,6 +228,7 @@ class Writer:
     def _fail(self, group: list[_Waiting], error: Exception) -> None:
         """Tell everyone of the group. Drafts that wait must not overtake those that failed: they fail too."""
         self.failures += 1
+        self._failing = True
         for_how_long = self._outage.failed(asyncio.get_running_loop().time())
         if for_how_long is not None:
             known = isinstance(error, MadangError)

@@ -139,7 +139,9 @@ class Guests:
             try:
                 used = await self._agent.sign_out_unused(guest.session)
             except MadangError:
-                self._roster.put_off(guest, self._clock())  # nobody could write down anything meanwhile
+                # Nobody could write down anything meanwhile: what is found next is where it begins anew.
+                guest.session = replace(guest.session, used_at=-1)
+                self._roster.put_off(guest, self._clock())
                 raise
             if used is not None:
                 guest.session = used
