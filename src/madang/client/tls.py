@@ -92,7 +92,7 @@ async def secure(tls: Tls | None, target: str, deadline: float) -> Secure | None
     roots = _read(tls.ca)
     options: tuple[tuple[str, str], ...] = ()
     if tls.pin:
-        der = await _certificate(tls, target, deadline)
+        der = await _certificate(target, deadline)
         found = hashlib.sha256(der).hexdigest()
         if found != normal_pin(tls.pin):
             raise ServerNotTrusted(
@@ -104,9 +104,11 @@ async def secure(tls: Tls | None, target: str, deadline: float) -> Secure | None
     return Secure(grpc.ssl_channel_credentials(roots, _read(tls.key), _read(tls.cert)), options)
 
 
-async def _certificate(tls: Tls, target: str, deadline: float) -> bytes:
-    """The certificate that the server shows, DER. Nothing is believed of it yet, and nothing is sent."""
-    context = unbelieving(tls)
+async def _certificate(target: str, deadline: float) -> bytes:
+    """The certificate that the server shows, DER. Nothing is believed of it yet, and nothing is sent: no certificate of
+    the client's either, which gRPC shows to the pinned one.
+    """
+    context = unbelieving()
     addresses = [split_address(each) for each in split_targets(target)]
     backoff = Backoff()
     problem = "no answer in time"
@@ -128,15 +130,42 @@ async def _certificate(tls: Tls, target: str, deadline: float) -> bytes:
         raise ServerUnreachable(target=target, problem=problem) from None
 
 
-def unbelieving(tls: Tls) -> ssl.SSLContext:
-    """For looking at a server's certificate whatever it is; with the client's own, for servers that ask for one."""
+def unbelieving() -> ssl.SSLContext:
+    """For looking at a server's certificate whatever it is. It knows none of the client's own: whoever answers may be
+    anybody.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    if tls.cert is not None and tls.key is not None:
-        context.load_cert_chain(tls.cert, tls.key)
     return context
+
+
+def believing(tls: Tls, pinned: bytes = b"") -> ssl.SSLContext:
+    """For a handshake with a server that is trusted, or with `pinned`, a certificate in DER; as gRPC has it. Only when
+    the server was believed, it is shown the client's own certificate.
+
+    Raises OSError for files that cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["h2"])
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what is trusted needs nobody above it
+    if pinned:
+        context.check_hostname = False
+        context.load_verify_locations(cadata=pinned)
+    else:
+        context.load_verify_locations(_roots(tls))
+    if tls.cert is not None and tls.key is not None:
+        context.load_cert_chain(Path(tls.cert).expanduser(), Path(tls.key).expanduser())
+    return context
+
+
+def _roots(tls: Tls) -> Path:
+    """The authorities that are trusted: by default those that gRPC knows."""
+    if tls.ca is not None:
+        return Path(tls.ca).expanduser()
+    given = os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+    return Path(given) if given else Path(grpc.__file__).parent / "_cython" / "_credentials" / "roots.pem"
 
 
 async def _shown(host: str, port: int, context: ssl.SSLContext) -> bytes:
