@@ -89,6 +89,12 @@ def test_every_code_is_explained() -> None:
             errors.ServerUnreachable(target="host:1", problem="failed to connect … connect: Connection refused (111)"),
             "cannot reach host:1: nothing listens there (connection refused)",
         ),
+        (
+            errors.ServerUnreachable(
+                target="host:1", cause="fails", problem="the TLS handshake fails (timeout occurred)"
+            ),
+            "cannot reach host:1: the TLS handshake fails (timeout occurred)",
+        ),
         (errors.ServerUnreachable(target="host:1", problem="odd\x1b"), "cannot reach host:1: odd␛"),
         (
             errors.InvalidField(field="user_id", rule="kim is not a person with an account"),

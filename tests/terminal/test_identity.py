@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from certs import self_signed
 
+from madang.terminal.trust import remember_trust
+
 from .conftest import PASSWORD, Person, ServerProcess
 
 Maker = Callable[[str], Person]
@@ -49,6 +51,21 @@ def test_how_a_server_is_trusted_is_remembered(tmp_path: Path, handle: str) -> N
         assert (refused.code, "another certificate" in refused.err) == (1, True), "what is said this time counts"
     finally:
         server.kill()
+
+
+def test_nobody_is_told_to_go_without_the_tls_that_was_there(
+    server: ServerProcess, tmp_path: Path, handle: str
+) -> None:
+    """Whoever is in between can answer in plain text, too."""
+    send = "send", "lobby", "hello"
+    mina = Person(handle, tmp_path, server.target)
+    told = mina.run(*send, "--tls")
+    assert (told.code, "it does not speak TLS: --no-tls talks to it" in told.err) == (3, True)
+    remember_trust(tmp_path, server.target, True)
+    for arguments in (send, (*send, "--tls"), ("send", "--ephemeral", "lobby", "hello")):
+        told = mina.run(*arguments)
+        assert (told.code, "does not speak TLS now, as it did when" in told.err) == (3, True), told.err
+        assert "--no-tls" not in told.err
 
 
 # In a terminal

@@ -189,17 +189,23 @@ _OBSTACLES: dict[str, str] = {
     "name": f"call it by that name, or {_SAME_SHA}",
     "dates": "whoever runs the server has to renew it, or a clock is wrong",
     "wants-plain": "--no-tls talks to it in plain text, which anybody on the way can read",
+    "no-tls-now": "somebody in between may want your words in plain text; ask whoever runs the server",
     "wants-tls": "--tls talks to it so, with --tls-pin SHA256 or --tls-ca FILE where no authority vouches for it",
     "wants-certificate": "--client-cert FILE with --client-key FILE shows it",
     "hangs-up": "it may ask for a certificate of yours; --client-cert FILE with --client-key FILE shows one",
+    "fails": "",
     "refuses-certificate": "whoever runs the server says which authority has to have signed it",
 }
-"""How to go on where TLS is why a server cannot be reached, by the cause that the client found."""
+"""How to go on where TLS is why a server cannot be reached, by the cause that the client found; empty where nobody
+knows.
+"""
 
 
 def _obstacle(error: errors.MadangError) -> str:
-    way = _OBSTACLES.get(str(error.facts.get("cause", "")))
-    return f"{error.facts.get('problem', '')}: {way}" if way else ""
+    way, problem = _OBSTACLES.get(str(error.facts.get("cause", ""))), str(error.facts.get("problem", ""))
+    if way is None:
+        return ""
+    return f"{problem}: {way}" if way else problem
 
 
 def _way(error: errors.MadangError) -> str:

@@ -25,6 +25,7 @@ from madang.terminal.exits import CommandError, Exit, explain
 from madang.terminal.options import Options
 from madang.terminal.output import print_error
 from madang.terminal.places import is_numbered
+from madang.terminal.trust import remembered_trust
 
 _AGAIN = 0.05
 _KEYRING = Keyring(print_error)  # one for all: when it does not work, that is found out, and told, once
@@ -185,9 +186,19 @@ async def in_time(options: Options) -> AsyncIterator[None]:
     except GuestsNotAllowed as error:
         way = "madang register makes an account, madang signin uses one"
         raise CommandError(f"{explain(error)}: {way}", Exit.NOT_PERMITTED) from None
+    except ServerUnreachable as error:
+        if error.facts.get("cause") == "wants-plain" and remembered_trust(options.base, options.server) is not None:
+            raise _no_tls_now(error) from None
+        raise
     except TimeoutError:
         problem = f"no answer within {options.timeout:g} s"
         raise ServerUnreachable(target=options.server, problem=problem) from None
+
+
+def _no_tls_now(error: ServerUnreachable) -> ServerUnreachable:
+    """The same error without the advice to go on in plain text: the server had TLS when somebody signed in there."""
+    problem = "it does not speak TLS now, as it did when you signed in"
+    return ServerUnreachable(target=str(error.facts.get("target", "")), cause="no-tls-now", problem=problem)
 
 
 @contextmanager
