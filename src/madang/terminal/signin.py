@@ -16,7 +16,7 @@ from pathlib import Path
 
 from madang.client.client import Client
 from madang.client.connect import Connecting, connect, look_at
-from madang.client.home import Credentials, StateError, StateInUse, read_credentials
+from madang.client.home import Credentials, Home, StateError, StateInUse, read_credentials
 from madang.client.keyring import Keyring
 from madang.client.known import ChannelRef
 from madang.core.errors import CredentialsWrong, GuestsNotAllowed, MadangError, ServerUnreachable, Unauthenticated
@@ -127,16 +127,41 @@ async def _new_token(options: Options, folder: Path, bad: str | None, *, strict:
     """
     while True:
         with suppress(StateInUse):
+            if strict:
+                return await _token_of_name(options, folder)
             async with _connect(options, handle=options.name, state=folder, live=False) as client:
-                if not (strict and is_numbered(client.me.handle, options.name)):
-                    return client.token
-                await client.delete_account(messages="anonymize", drain=0)  # the guest that nobody wanted
-                way = f"if that is you, {_to_sign_in(options)}; else take another --name"
-                raise CommandError(f"{options.name} is taken: {way}", Exit.REFUSED)
+                return client.token
         saved = await saved_session(options)
         if saved is not None and saved.token and saved.token != bad:
             return saved.token
         await asyncio.sleep(_AGAIN)
+
+
+async def _token_of_name(options: Options, folder: Path) -> str:
+    """The token of a new guest that has the very name, saved; or the one that another command has just saved.
+
+    Another guest's is never on disk, whatever happens here: the next script would take it for the one of the name.
+    """
+    home = await Home.open(folder, keyring_of(options))
+    try:
+        saved = await home.credentials()
+        if saved is not None and saved.token:
+            return saved.token
+        client = await _connect(options, handle=options.name, live=False)
+        try:
+            if is_numbered(client.me.handle, options.name):
+                with suppress(MadangError):  # the guest that nobody wanted; what was wrong first is told
+                    await client.delete_account(messages="anonymize", drain=0)
+                way = f"if that is you, {_to_sign_in(options)}; else take another --name"
+                raise CommandError(f"{options.name} is taken: {way}", Exit.REFUSED)
+            await home.store.forget()
+            me, store_id = client.me, client.server.store_id
+            await home.keep(Credentials(options.server, store_id, me.user_id, me.handle, client.token))
+            return client.token
+        finally:
+            await client.close(drain=0)
+    finally:
+        await home.close()
 
 
 def _to_sign_in(options: Options) -> str:
