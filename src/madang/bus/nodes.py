@@ -93,7 +93,6 @@ class NatsNodes:
         self._claims: tuple[int, Callable[[], Sequence[Claim]]] = (0, tuple)
         self._put_version = 0
         self._put_at = 0.0
-        self._parts = 0
         self._unkept = Outage()
         self._garbage = False
         self._stirred = asyncio.Event()
