@@ -110,8 +110,8 @@ def _greeting(node: Node, invite: str | None) -> str:
     lines.append(f"        join from another terminal:  {_command()} console{server} --name YOUR_NAME")
     if invite is not None:
         lines.append(f"        become the owner:  {_command()} register{server} --invite {invite}")
-        whose = "each node has one; " if settings.is_clustered else ""
-        lines.append(f"        (good once, for a day; {whose}each start makes a new one until there is an owner)")
+        whose = "; nodes that start together have one each" if settings.is_clustered else ""
+        lines.append(f"        (good once, for a day, or until a later start makes another{whose})")
     lines.append("        stop with Ctrl-C")
     return "\n".join(lines)
 
