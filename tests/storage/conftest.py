@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from parts.postgres import Databases, Postgres
 from support import Clock, Where, opened
 
 from madang.core.events import Event
@@ -70,3 +71,22 @@ async def sqlite(tmp_path: Path, groups: list[list[Event]], clock: Clock) -> Asy
     """A store for what concerns SQLite alone."""
     async with opened(tmp_path / "data", groups.append, clock) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL server for the tests of one file alone, which may stop and start it."""
+    made = Postgres()
+    try:
+        made.start()
+        made.ask_for_passwords("locked")
+        made.restart()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+async def empty(server: Postgres) -> str:
+    """The address of an empty database on that server."""
+    return await Databases(server.url("postgres")).new()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -333,3 +335,18 @@ def person(server: ServerProcess, state: Path) -> Callable[[str], Person]:
 def guest(server: ServerProcess, state: Path) -> Callable[[str], Person]:
     """Makes people without an account."""
     return lambda name: Person(name, state, server.target)
+
+
+@pytest.fixture
+def channel() -> str:
+    """A name for a channel that no other test uses."""
+    return f"room-{uuid.uuid4().hex[:8]}"
+
+
+def stored(person: Person, channel: str) -> list[str]:
+    """The texts of a channel, in order."""
+    done = person.run("tail", channel, "--no-follow", "--json", "--after", "0")
+    assert done.code == 0, done.err
+    records = [json.loads(line) for line in done.lines]
+    assert [record["sequence"] for record in records] == sorted({record["sequence"] for record in records})
+    return [record["text"] for record in records if record["content"] == "text"]
