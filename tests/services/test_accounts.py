@@ -29,9 +29,10 @@ from madang.core.events import SessionEnded, UserChanged
 from madang.core.limits import Limits
 from madang.core.models import Registration, ServerRole, UserKind
 from madang.services import passwords as passwords_module
+from madang.services.accounts import new_code
 from madang.services.front import Entrance
 from madang.services.passwords import Cost, Passwords
-from madang.storage import accounts
+from madang.storage import accounts, codes
 
 from .people import OTHER, PASSWORD, acts, events, owner, person
 
@@ -105,9 +106,19 @@ async def test_a_node_that_starts_later_voids_the_codes_of_all(own: Parts) -> No
     assert (await own.front.accounts.register("hana", PASSWORD, fresh)).user.role is ServerRole.OWNER
 
 
+async def test_no_code_of_a_server_is_good_once_there_is_an_owner(own: Parts) -> None:
+    """Not even one that is still there, whoever left it."""
+    await owner(own)
+    code, digest = new_code()
+    until = own.clock() + int(DAY * 1_000_000)
+    await own.store.write(codes.add_invite, digest, 0, ServerRole.OWNER, 1, until, "left")
+    with refused(CodeInvalid):
+        await own.front.accounts.register("mina", PASSWORD, code)
+
+
 async def test_two_nodes_codes_at_once_make_one_owner(own: Parts) -> None:
-    codes = [await own.front.accounts.first_invite(node) for node in ("one", "other", "third")]
-    tries = [own.front.accounts.register(f"person-{number}", PASSWORD, code or "") for number, code in enumerate(codes)]
+    made = [await own.front.accounts.first_invite(node) for node in ("one", "other", "third")]
+    tries = [own.front.accounts.register(f"person-{number}", PASSWORD, code or "") for number, code in enumerate(made)]
     owners = won(await asyncio.gather(*tries, return_exceptions=True))
     assert [each.user.role for each in owners] == [ServerRole.OWNER]
 
