@@ -18,7 +18,7 @@ from madang.client.line import next_try
 from madang.core.errors import StorageUnavailable
 from madang.node.main import EXIT_NOW
 
-from .conftest import Cluster
+from .conftest import Cluster, know_each_other
 
 
 async def test_two_nodes_are_one_server(cluster: Cluster) -> None:
@@ -69,6 +69,38 @@ async def test_a_node_is_killed(cluster: Cluster) -> None:
         assert await texts(joon, 300) == sent
         assert [m.text async for m in joon.messages("lobby") if m.content is madang.Content.TEXT] == sent
         assert mina.server.target != at
+
+
+async def test_who_came_before_the_others_did_is_told_of_them(cluster: Cluster) -> None:
+    """Nobody could ask a node that was killed where the others are."""
+    (alone,) = await cluster.start(1)
+    async with madang.connect(alone.target, handle="mina") as mina, madang.connect(alone.target) as joon:
+        assert set(mina.server.nodes) <= {alone.target}
+        (later,) = await cluster.start(1)
+        await eventually(
+            lambda: set(mina.server.nodes) == set(joon.server.nodes) == {alone.target, later.target}, "they were told"
+        )
+        alone.kill()
+        killed = time.monotonic()
+        await mina.send("lobby", "hello")
+        assert await texts(joon, 1) == ["hello"]
+        assert time.monotonic() - killed < 5
+        assert mina.server.target == joon.server.target == later.target
+        await eventually(lambda: joon.server.nodes == (later.target,), "it is gone, and that is told", patience=20)
+
+
+async def test_who_only_writes_asks_a_node_that_goes(cluster: Cluster) -> None:
+    """It has no stream to be told by."""
+    alone = await cluster.server().start()
+    async with madang.connect(alone.target, live=False) as mina:
+        await mina.send("lobby", "one")
+        later = await cluster.server().start()
+        await know_each_other(alone, later)
+        assert set(mina.server.nodes) == {alone.target}
+        await asyncio.gather(alone.stop(), mina.send("lobby", "two", timeout=10))
+        await mina.send("lobby", "three", timeout=10)
+        assert mina.server.target == later.target
+    await later.stop()
 
 
 async def test_a_node_hangs(cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ from madang.core.models import LOBBY_ID
 from madang.services.hub import PAGE
 from madang.services.subscription import Wanted
 from madang.storage import messages
+from madang.v1.channel_service_pb2 import SubscribeResponse
 
 from .conftest import SlowStore
 
@@ -40,6 +41,24 @@ async def test_news_come_as_one_batch_for_each_channel(own: Parts) -> None:
         ranges = [(batch.channel_id, batch.after, batch.through) for batch in response.batches]
         assert sorted(ranges) == [(LOBBY_ID, 0, 1), (kitchen, 1, 4)]
         assert live.reader.texts(kitchen) == ["a", "b", "c"]
+
+
+async def test_where_agents_are_is_said_at_the_beginning_and_when_it_changes(own: Parts) -> None:
+    own.hub.nodes_are(["b:1", "a:1"])
+    subscription = own.channel.subscribe(MINA, Wanted())
+    first = SubscribeResponse.FromString(await subscription.next())
+    assert first.begun
+    assert list(first.nodes) == ["a:1", "b:1"]
+    own.hub.nodes_are(["a:1", "b:1"])
+    own.hub.nodes_are([])
+    await own.say(MINA, LOBBY_ID, "hello")
+    news = SubscribeResponse.FromString(await subscription.next())
+    assert news.batches
+    assert not news.nodes, "nothing new"
+    own.hub.nodes_are(["c:1"])
+    own.hub.nodes_are(["a:1", "c:1"])
+    assert list(SubscribeResponse.FromString(await subscription.next()).nodes) == ["a:1", "c:1"]
+    subscription.close()
 
 
 async def test_from_a_position_on_page_by_page(own: Parts) -> None:

@@ -66,6 +66,8 @@ class Live:
                 if first and self._begun.done():  # from here on the stream tells of users, but not of what it missed
                     await self._directory.catch_up()
                 first = False
+                if response.nodes:
+                    self._transport.told(response.nodes)
                 await self._directory.meet(authors(response))
                 items = self._feed.take(response)
                 self._line.up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
@@ -119,6 +119,11 @@ class Transport:
             await self._try(server.nodes[0], ())
         return self.server
 
+    def told(self, nodes: Iterable[str]) -> None:
+        """The server says where Agents are now; what is called, and where, stays as it is."""
+        self.server = replace(self.server, nodes=tuple(nodes))
+        self._nodes.told(self.server.nodes)
+
     async def elsewhere(self, visit: int) -> bool:
         """A call of this visit has found its node gone, or about to go: move to one that answers.
 
@@ -128,13 +133,22 @@ class Transport:
             if visit != self.visit:
                 return True
             apart = [each for each in (self._at.heartbeat, self._at.lobby, self._at.channel) if each]
-            others = self._nodes.others(self.target)
             # Where services have addresses of their own the Agent may be well, and know of better ones.
-            for target in [self.target, *others] if apart else others:
-                if await self._try(target, [*apart, self.target]):
-                    return True
-            # Behind a balancer all nodes have one address: a new connection may lead to another of them.
-            return self._is_cluster and await self._try(self.target, [*apart, self.target], renew=True)
+            tried = set() if apart else {self.target}
+            if await self._try_all(tried, apart):
+                return True
+            # Behind a balancer all nodes have one address: a new connection may lead to another of them. And one that
+            # is about to go may say where the others are.
+            renewed = self._is_cluster and await self._try(self.target, [*apart, self.target], renew=True)
+            return renewed or await self._try_all(tried, apart)
+
+    async def _try_all(self, tried: set[str], apart: list[str]) -> bool:
+        """Try this place and all others, one after the other, but for those that were; says whether one was good."""
+        while left := [each for each in (self.target, *self._nodes.others(self.target)) if each not in tried]:
+            tried.add(left[0])
+            if await self._try(left[0], [*apart, self.target]):
+                return True
+        return False
 
     async def _try(self, target: str, avoid: Iterable[str], *, renew: bool = False) -> bool:
         """Move to a node, if it answers, belongs to the same server and is not about to go; says whether it did.
@@ -151,6 +165,8 @@ class Transport:
             same_place = not renew and target == self.target and answer.endpoints == self._at
             is_good = same_server and not same_place and not answer.draining and not self._closed
             self._nodes.reached(target)
+            if same_server and answer.nodes:
+                self._nodes.told(answer.nodes)
         except grpc.aio.AioRpcError:
             self._nodes.missed(target)
             return False

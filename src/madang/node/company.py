@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 
 from madang.core.agreement import differences
 from madang.core.limits import Limits
@@ -32,13 +33,18 @@ def shared(settings: Settings) -> dict[str, object]:
 class Company:
     """Looks at the others now and then."""
 
-    def __init__(self, guide: Guide) -> None:
+    def __init__(self, guide: Guide, tell: Callable[[Iterable[str]], None]) -> None:
+        """`tell`: who is here is to know where Agents are."""
         self._guide = guide
+        self._tell = tell
         self._told: set[tuple[str, str]] = set()
 
     async def look(self) -> None:
-        """Tell the others how this node is; warn, once each, of those that were told something else."""
+        """Tell the others how this node is, and clients where the others are; warn, once each, of those that were told
+        something else.
+        """
         self._guide.announce()
+        self._tell(self._guide.agents())
         own = self._guide.own
         for node in self._guide.others():
             if (node.node_id, node.fingerprint) in self._told:

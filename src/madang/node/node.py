@@ -255,7 +255,7 @@ class Node:
         if self._certificates is not None:
             chores.append(("certificate", self._watch_certificate, CERTIFICATE_EVERY))
         if self.settings.is_clustered:
-            chores.append(("company", Company(self._guide).look, ANNOUNCE_EVERY))
+            chores.append(("company", Company(self._guide, self._hub.nodes_are).look, ANNOUNCE_EVERY))
             readings = self._store.database.readings
             isolation = Isolation(self._bus, self._guide, self._streams, lambda: readings.answers, self._show)
             chores.append(("isolation", isolation.look, ISOLATION_EVERY))

@@ -54,9 +54,10 @@ class Notices:
     typing: dict[tuple[int, int], None] = field(default_factory=dict)
     read_marks: dict[int, int] = field(default_factory=dict)
     users: dict[int, User] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.opened or self.closed or self.typing or self.read_marks or self.users)
+        return bool(self.opened or self.closed or self.typing or self.read_marks or self.users or self.nodes)
 
     @property
     def moved(self) -> bool:
@@ -200,6 +201,11 @@ class Cursor:
     def note_user(self, user: User) -> None:
         """An account changed."""
         self._notices.users[user.user_id] = user
+        self._stir()
+
+    def note_nodes(self, nodes: tuple[str, ...]) -> None:
+        """The Agents are at other addresses than before."""
+        self._notices.nodes = nodes
         self._stir()
 
     async def _take_batches(self) -> list[bytes]:

@@ -65,6 +65,8 @@ class Hub:
         """How many batches readers took from rings."""
         self.ring_misses = 0
         """How many a ring did not have."""
+        self.nodes: tuple[str, ...] = ()
+        """Where Agents are, `host:port`; empty where there is only this one."""
         bus.subscribe(ChannelChanged, self._on_changes)
         bus.subscribe(MembershipChanged, self._on_membership)
         bus.subscribe(TypingStarted, self._on_typing)
@@ -203,6 +205,15 @@ class Hub:
         for channel_id in [c for c, erased_at in self._erased.items() if erased_at <= due]:
             del self._erased[channel_id]
             self._forget(channel_id)
+
+    def nodes_are(self, nodes: Iterable[str]) -> None:
+        """Tell every subscriber where Agents are now, if that is news: who loses this node may find no one to ask."""
+        now = tuple(sorted(nodes))
+        if not now or now == self.nodes:
+            return
+        self.nodes = now
+        for cursor in self._all_cursors():
+            cursor.note_nodes(now)
 
     def users(self) -> list[int]:
         """Who has a cursor here."""

@@ -114,6 +114,8 @@ class Subscription:
             if reset:
                 response.resets.add(channel_id=channel.channel_id, position=position)
         response.begun = not self._beginning
+        if response.begun:
+            response.nodes.extend(self._hub.nodes)
         return response.SerializeToString()
 
     async def _encode(self, notices: Notices) -> bytes:
@@ -129,6 +131,7 @@ class Subscription:
         for channel_id, read_through in notices.read_marks.items():
             response.read_marks.add(channel_id=channel_id, read_through=read_through)
         response.users.extend(user_to_pb(user) for user in notices.users.values())
+        response.nodes.extend(notices.nodes)
         return response.SerializeToString()
 
 

@@ -507,6 +507,7 @@ class SubscribeResponse(_message.Message):
     READ_MARKS_FIELD_NUMBER: _builtins.int
     USERS_FIELD_NUMBER: _builtins.int
     BEGUN_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
     begun: _builtins.bool
     """Set once in a stream: every channel that it began with has been named by now. A channel that the caller knew and that
     was not named has been left meanwhile.
@@ -541,6 +542,12 @@ class SubscribeResponse(_message.Message):
     def users(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.User]:
         """Users whose account changed and who share a channel with the caller. Not stored, may be left out."""
 
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where Agents listen now, `host:port`, in any order: said when a stream has begun, and whenever it changes, so that
+        whoever loses this node knows where to go. See GetServerResponse. Empty: as it was.
+        """
+
     def __init__(
         self,
         *,
@@ -552,10 +559,11 @@ class SubscribeResponse(_message.Message):
         read_marks: _abc.Iterable[Global___ReadMark] | None = ...,
         users: _abc.Iterable[_resources_pb2.User] | None = ...,
         begun: _builtins.bool = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "begun", b"begun", "closed", b"closed", "opened", b"opened", "read_marks", b"read_marks", "resets", b"resets", "typing", b"typing", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "begun", b"begun", "closed", b"closed", "nodes", b"nodes", "opened", b"opened", "read_marks", b"read_marks", "resets", b"resets", "typing", b"typing", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
