@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
-from madang.core.balance import agents, by_load, can_go, one_for
+from madang.core.balance import agents, by_load, can_go, one_for_each
 from madang.core.cluster import NodeInfo
 
 ALL = ("agent", "heartbeat", "lobby", "channel")
@@ -50,16 +50,30 @@ def test_nobody_is_sent_to_a_node_that_goes() -> None:
     nodes = [node("a", draining=True), node("b", 100), node("c", 0, "channel")]
     assert agents(nodes, "a", dice) == ["b:1"]
     assert agents(nodes, "b", dice) == ["b:1"]
-    assert one_for("lobby", nodes, (), dice) == "b:1"
-    assert one_for("lobby", nodes[:1], (), dice) == "a:1", "better than nowhere"
-    assert one_for("lobby", nodes[2:], (), dice) == ""
+    assert one_for_each(["lobby"], nodes, (), dice) == ["b:1"]
+    assert one_for_each(["lobby"], nodes[:1], (), dice) == ["a:1"], "better than nowhere"
+    assert one_for_each(["lobby"], nodes[2:], (), dice) == [""]
 
 
 def test_what_cannot_be_reached_is_avoided_where_there_is_another() -> None:
     dice = random.Random(1).random
     nodes = [node("a", 0, "channel"), node("b", 100_000, "channel")]
-    assert {one_for("channel", nodes, ["a:1"], dice) for _ in range(50)} == {"b:1"}
-    assert one_for("channel", nodes[:1], ["a:1"], dice) == "a:1"
+    assert {one_for_each(["channel"], nodes, ["a:1"], dice)[0] for _ in range(50)} == {"b:1"}
+    assert one_for_each(["channel"], nodes[:1], ["a:1"], dice) == ["a:1"]
+
+
+def test_one_node_for_all_that_it_serves() -> None:
+    """And yet nodes that serve a part have their share."""
+    dice = random.Random(1).random
+    alike = [node(name, 0, "heartbeat", "lobby", "channel") for name in "abc"]
+    seen = Counter(tuple(one_for_each(ALL[1:], alike, (), dice)) for _ in range(300))
+    assert seen.keys() == {(f"{name}:1",) * 3 for name in "abc"}
+    assert min(seen.values()) > 50, seen
+    nodes = [node("a", 0, "lobby", "channel"), node("b", 0, "channel"), node("c", 0, "channel")]
+    seen = Counter(tuple(one_for_each(["lobby", "channel"], nodes, (), dice)) for _ in range(300))
+    assert seen.keys() == {("a:1", "a:1"), ("a:1", "b:1"), ("a:1", "c:1")}
+    assert min(seen.values()) > 50, seen
+    assert one_for_each(["channel", "heartbeat"], nodes, (), dice)[1] == "", "nobody serves it"
 
 
 def test_one_address_for_all_is_one_place() -> None:

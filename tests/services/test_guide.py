@@ -56,6 +56,15 @@ def test_what_this_node_serves_is_here_whatever_others_bear() -> None:
     assert guide.can_go()
 
 
+def test_a_client_of_an_agent_alone_is_sent_to_one_node() -> None:
+    """Where several serve everything; whichever of them it is that breaks, everything is elsewhere then."""
+    guide = Guide(Several(*(info(name, "heartbeat", "lobby", "channel") for name in "bcd")), lambda: 0, alone=False)
+    guide.open(info("a", "agent"), {"agent": ""})
+    seen = {guide.directions() for _ in range(200)}
+    assert seen == {Directions(*[f"{name}:1"] * 3) for name in "bcd"}
+    assert {guide.directions(["b:1", "d:1"]) for _ in range(50)} == {Directions("c:1", "c:1", "c:1")}
+
+
 def test_what_nobody_serves() -> None:
     guide = Guide(Several(info("b", "lobby")), lambda: 0, alone=False)
     guide.open(info("a", "agent"), {"agent": ""})

@@ -40,20 +40,26 @@ def agents(nodes: Iterable[NodeInfo], here: str, dice: Dice) -> list[str]:
     return list(dict.fromkeys(node.addresses["agent"] for node in order))
 
 
-def one_for(service: str, nodes: Iterable[NodeInfo], avoid: Collection[str], dice: Dice) -> str:
-    """The address of a node that serves this; empty when there is none.
+def one_for_each(services: Iterable[str], nodes: Iterable[NodeInfo], avoid: Collection[str], dice: Dice) -> list[str]:
+    """The address of each of these services; empty for one that no node serves.
 
-    One that is about to go, and one of those to avoid, only where there is no other.
+    A node that is about to go, and an address of those to avoid, only where there is no other. The dice are cast once
+    for all: who is sent to a node goes there for all that it serves, so that it is one connection that breaks with it.
     """
-    serving = by_load((node for node in nodes if service in node.addresses), dice)
-    serving.sort(key=lambda node: (node.draining, node.addresses[service] in avoid))
-    return serving[0].addresses[service] if serving else ""
+    order = by_load(nodes, dice)
+    return [_first(service, order, avoid) for service in services]
 
 
 def can_go(nodes: Iterable[NodeInfo], own: NodeInfo) -> bool:
     """Whether other nodes that stay serve all that this one does."""
     others = [node for node in nodes if node.node_id != own.node_id and not node.draining]
     return bool(own.addresses) and all(any(name in node.addresses for node in others) for name in own.addresses)
+
+
+def _first(service: str, order: Iterable[NodeInfo], avoid: Collection[str]) -> str:
+    serving = [node for node in order if service in node.addresses]
+    serving.sort(key=lambda node: (node.draining, node.addresses[service] in avoid))
+    return serving[0].addresses[service] if serving else ""
 
 
 def _bears_much(own: NodeInfo, others: Collection[NodeInfo]) -> bool:

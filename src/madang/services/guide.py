@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from madang.bus.base import Nodes
 from madang.core import balance
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServiceMissing
+
+_SERVICES = ("heartbeat", "lobby", "channel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,13 @@ class Guide:
         self._alone = alone
         self._dice = dice
         self._own = NodeInfo("", "", "", 0, "")
-        self._here: Mapping[str, str] = {}
+        self._here: dict[str, str] = {}
         self.is_isolated = False
         """Whether this node reaches nothing that the others have; see Isolation."""
 
     def open(self, own: NodeInfo, here: Mapping[str, str]) -> None:
         """This node begins to serve. `here`: where its services are for who has found the Agent, see Directions."""
-        self._own, self._here = own, here
+        self._own, self._here = own, dict(here)
         self.announce()
 
     @property
@@ -68,20 +70,19 @@ class Guide:
 
     def directions(self, avoid: Collection[str] = ()) -> Directions:
         """Where a client of this node finds the services; `avoid`: what it could not reach. Raises ServiceMissing."""
-        return Directions(*(self.address(name, avoid) for name in ("heartbeat", "lobby", "channel")))
-
-    def address(self, service: str, avoid: Collection[str] = ()) -> str:
-        """Where one service is; empty: where the Agent is. Raises ServiceMissing."""
-        if service in self._here:
-            return self._here[service]
-        found = balance.one_for(service, self._nodes.known(), avoid, self._dice)
-        if not found:
-            raise ServiceMissing(service=service)
-        return found
+        elsewhere = [service for service in _SERVICES if service not in self._here]
+        found = self._find(elsewhere, avoid)
+        return Directions(*((self._here | found)[service] for service in _SERVICES))
 
     def place(self, service: str) -> str:
         """Where one service is, this node's first; never empty. Raises ServiceMissing."""
-        return self._own.addresses.get(service) or self.address(service)
+        return self._own.addresses.get(service) or self._find([service])[service]
+
+    def _find(self, services: Sequence[str], avoid: Collection[str] = ()) -> dict[str, str]:
+        found = balance.one_for_each(services, self._nodes.known(), avoid, self._dice)
+        if "" in found:
+            raise ServiceMissing(service=services[found.index("")])
+        return dict(zip(services, found, strict=True))
 
     def agents(self) -> list[str]:
         """Where Agents are; nothing, where there is only this one."""
