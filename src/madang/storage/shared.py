@@ -89,6 +89,13 @@ async def _problem(database: PostgresDatabase, place: str) -> str | None:
     """Why the database cannot be written yet; None when it can. Raises StoreUnusable for what will not pass."""
     try:
         await database.connect()
+        if await database.changes_hands():
+            raise StoreUnusable(
+                place,
+                "something between runs each transaction over another connection, as PgBouncer does in transaction "
+                "mode: what a node sets for its connections would be lost. Connect to PostgreSQL itself, or see "
+                "docs/operations.md for PgBouncer in session mode",
+            )
         return await database.read(partial(_look_at_server, place))
     except Unconnected as error:
         if error.is_passing and not _is_pooler(error):
