@@ -372,6 +372,14 @@ def test_usage(person: Maker, arguments: list[str]) -> None:
     assert one_sentence(done.err)
 
 
+@pytest.mark.parametrize("password", ["hunter2", "hunter2@home/x", "hunter2:3@"])
+def test_what_is_out_of_place_is_shown_without_its_password(person: Maker, password: str) -> None:
+    done = person("mina").run("restore", "backup", f"postgresql://madang:{password}@db:5432/chat")
+    assert done.code == 2
+    assert "db:5432/chat" in done.err, "which argument it is"
+    assert "hunter2" not in done.err
+
+
 def test_version_and_help_are_quick(person: Maker) -> None:
     mina = person("mina")
     assert mina.run("--version").out.startswith("madang ")

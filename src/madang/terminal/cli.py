@@ -6,6 +6,7 @@ Nothing heavy is imported before it is known which command runs, so that the hel
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import uuid
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from madang.terminal.parsers import Commands, above_zero, add_command, add_json,
 
 _DESCRIPTION = "Group chat that you host yourself. Start with: madang serve, and in another terminal: madang console"
 
+_ACCESS = re.compile(r"://\S*@")
+
 
 class Parser(argparse.ArgumentParser):
     """argparse, with errors as one sentence, and options by their whole names: --password is not --password-file."""
@@ -35,6 +38,7 @@ class Parser(argparse.ArgumentParser):
         """Tell a usage error, and end."""
         if "--password" in message and "--password-file" not in message:  # and do not show it once more
             message = "a password is no argument: it is asked for, or read with --password-file"
+        message = _ACCESS.sub("://(secret)@", message)  # nor that of a URL in the wrong place
         print_error(f"{message}; {self.prog} --help explains")
         raise SystemExit(Exit.USAGE)
 
