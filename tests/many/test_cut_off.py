@@ -59,6 +59,41 @@ async def test_a_process_that_has_lost_nats_alone_keeps_its_classic_users(
         await eventually(lambda: is_out(elsewhere), "its process has gone, and nobody writes down that it lives")
 
 
+async def test_a_database_that_was_away_for_all_takes_out_no_classic_user(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could write down meanwhile whose heart beats: the first look after it finds what the last one found."""
+    monkeypatch.setattr("madang.bus.nodes.Times", lambda: QUICK)
+    monkeypatch.setattr("madang.services.together.LEAVE_GRACE", 300_000)
+    times = Times(first_beat=1.0, grace=0.5, prove=0.1, unseen=1.0, tidy=0.05)
+    kind: dict[str, Any] = {"classic": True, "classic_times": times, "guests": True}
+    async with (
+        linked(cluster, classic_ports=free_ports(4), **kind) as (lonely, lonely_links),
+        linked(cluster, classic_ports=free_ports(4), **kind) as (other, links),
+        network() as net,
+    ):
+        await know_each_other(lonely, other)
+        user = await net.login(lonely.target)
+        await user.begin_heartbeat()
+        elsewhere = _at(net, user, other)
+        await elsewhere.say("the other process knows me")
+        await lonely_links.bus.refuse()
+        await eventually(lambda: _shows_offline(other, user.index), "nothing is heard of its node any more")
+        await lonely_links.database.refuse()
+        await links.database.refuse()
+        await eventually(lambda: _cannot_say(other, user.index), "its time came, and nobody could ask")
+        await links.database.listen()
+        await eventually(lambda: _is_used_since(other, user.index, 0), "that was asked at last")
+        seen = await _last_use(other, user.index)
+        await lonely_links.database.listen()
+        await eventually(lambda: _is_used_since(other, user.index, seen), "it was written down that it lives")
+        await elsewhere.say("still here")
+
+
+async def _cannot_say(server: madang.Server, index: int) -> bool:
+    return await _last_use(server, index) < 0
+
+
 def _at(net: Network, user: Classic, server: madang.Server) -> Classic:
     """The same user at another process."""
     return Classic(net, pb.LoginReply(index=user.index, heartbeat_ip=server.target, lobby_ip=server.target))
@@ -84,6 +119,7 @@ class Links:
     """What a node reaches PostgreSQL and NATS over."""
 
     def __init__(self, database: Proxy, bus: Proxy) -> None:
+        self.database, self.bus = database, bus
         self.both = (database, bus)
 
     def freeze(self) -> None:
@@ -98,14 +134,14 @@ class Links:
 
 
 @asynccontextmanager
-async def linked(cluster: Cluster) -> AsyncIterator[tuple[madang.Server, Links]]:
+async def linked(cluster: Cluster, **settings: Any) -> AsyncIterator[tuple[madang.Server, Links]]:
     """A node whose links can be cut."""
     server, _, name = cluster.database.rpartition("/")
     host = server.rpartition("@")[2]
     async with Proxy(host) as database, Proxy(cluster.bus.removeprefix("nats://")) as bus:
         links = Links(database, bus)
         url = f"{server.removesuffix(host)}{database.target}/{name}"
-        async with cluster.server(database=url, bus=(f"nats://{bus.target}",)) as node:
+        async with cluster.server(database=url, bus=(f"nats://{bus.target}",), **settings) as node:
             try:
                 yield node, links
             finally:
