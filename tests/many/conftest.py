@@ -5,13 +5,30 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from faults.process import ServerProcess, eventually
 from parts.nats import Nats
 
 import madang
+
+
+class Inside(madang.Server):
+    """A node inside of this process, that knows whether it runs."""
+
+    runs = False
+
+    async def start(self) -> Self:
+        """See Server."""
+        await super().start()
+        self.runs = True
+        return self
+
+    async def stop(self) -> None:
+        """See Server."""
+        self.runs = False
+        await super().stop()
 
 
 class Cluster:
@@ -23,6 +40,7 @@ class Cluster:
         self.bus = bus
         self.directory = directory
         self.nodes: list[ServerProcess] = []
+        self.servers: list[Inside] = []
 
     def node(self, *arguments: str) -> ServerProcess:
         """A node that is yet to be started."""
@@ -45,10 +63,15 @@ class Cluster:
     def server(self, **settings: Any) -> madang.Server:
         """A node inside of this process, not started."""
         own: dict[str, Any] = {"database": self.database, "bus": (self.bus,), "cluster": self.name, "handover": 0}
-        return madang.Server(**(own | {"limits": None, "drain": 0.5} | settings))
+        server = Inside(**(own | {"limits": None, "drain": 0.5} | settings))
+        self.servers.append(server)
+        return server
 
-    def close(self) -> None:
-        """End what runs."""
+    async def close(self) -> None:
+        """End what a test that failed has left."""
+        for server in self.servers:
+            if server.runs:
+                await server.stop()
         for node in self.nodes:
             with node:
                 pass
@@ -73,4 +96,4 @@ async def cluster(database: str, nats: Nats, tmp_path: Path) -> AsyncIterator[Cl
     try:
         yield made
     finally:
-        made.close()
+        await made.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from faults.process import eventually
 
@@ -38,6 +39,13 @@ async def test_they_leave_spread_out(cluster: Cluster) -> None:
     crowd = [Leaver(client) for client in await asyncio.gather(*(madang.connect(going.target) for _ in range(CROWD)))]
     staying = await cluster.server().start()
     await know_each_other(going, staying)
+    async with AsyncExitStack() as stack:
+        for leaver in crowd:
+            stack.push_async_callback(leaver.client.close, drain=0)
+        await _they_leave(crowd, going, staying)
+
+
+async def _they_leave(crowd: list[Leaver], going: madang.Server, staying: madang.Server) -> None:
     reading = [asyncio.create_task(leaver.read("last")) for leaver in crowd]
     async with madang.connect(going.target, live=False) as writer:
         said = [f"message {number}" for number in range(60)]
@@ -54,10 +62,10 @@ async def test_they_leave_spread_out(cluster: Cluster) -> None:
     for leaver in crowd:
         assert leaver.texts == [*said, "last"]
         # What follows is a busy machine's: 200 clients and both nodes share one loop, and 2 s may be too short for it.
-        assert isinstance(leaver.errors[0], madang.ServerDraining), "told to go, not cut off"
+        told = leaver.errors[0]
+        assert isinstance(told, madang.ServerDraining), "told to go, not cut off"
+        assert told.nodes == (staying.target,), "and where to"
         assert leaver.client.server.target == staying.target
-    await asyncio.gather(*(leaver.client.close(drain=0) for leaver in crowd))
-    await staying.stop()
 
 
 async def test_where_there_is_no_other_node_nobody_is_kept_waiting(cluster: Cluster) -> None:

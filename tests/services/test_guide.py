@@ -7,7 +7,7 @@ import pytest
 from madang.bus.local import LocalNodes
 from madang.core.cluster import NodeInfo
 from madang.core.errors import ServiceMissing
-from madang.services.guide import Directions, Guide
+from madang.services.guide import MAX_NAMED, Directions, Guide
 
 
 class Several(LocalNodes):
@@ -63,6 +63,16 @@ def test_a_client_of_an_agent_alone_is_sent_to_one_node() -> None:
     seen = {guide.directions() for _ in range(200)}
     assert seen == {Directions(*[f"{name}:1"] * 3) for name in "bcd"}
     assert {guide.directions(["b:1", "d:1"]) for _ in range(50)} == {Directions("c:1", "c:1", "c:1")}
+
+
+def test_who_is_sent_away_is_told_where_to() -> None:
+    guide = Guide(Several(*(info(f"n{number}", "agent") for number in range(100))), lambda: 0, alone=False)
+    guide.open(info("a", "agent"), {"agent": ""})
+    guide.leave()
+    nodes = guide.farewell().nodes
+    assert len(set(nodes)) == MAX_NAMED
+    assert "a:1" not in nodes
+    assert Guide(LocalNodes(), lambda: 0).farewell().nodes == ()
 
 
 def test_what_nobody_serves() -> None:

@@ -371,10 +371,15 @@ class StorageUnavailable(Unavailable):
 
 
 class ServerDraining(Unavailable):
-    """The server is shutting down."""
+    """The server is shutting down. `nodes` among its facts: where else to go, `host:port`, with commas between them."""
 
     reason = "SERVER_DRAINING"
     text = "the server is shutting down; come back in {retry_after} s"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Where else to go; empty where it does not say."""
+        return tuple(filter(None, str(self.facts.get("nodes", "")).split(",")))
 
 
 class ServiceMissing(Unavailable):

@@ -162,10 +162,11 @@ class Node:
         self._guide.leave()
         for listener in self._stand.listeners:
             await listener.drain()
+        farewell = self._guide.farewell() if others else ServerDraining(retry_after=COME_BACK_AFTER)
         if others and (within := self.settings.hands_over_within):
-            await self._streams.hand_over(ServerDraining(retry_after=0), within)
+            await self._streams.hand_over(farewell, within)
         self._store.drain()
-        self._streams.drain(ServerDraining(retry_after=0 if others else COME_BACK_AFTER))
+        self._streams.drain(farewell)
         if self._classic is not None:
             self._classic.shut()
         await asyncio.sleep(WHERE_TO if others else HAND_OVER)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from madang.bus.base import Nodes
 from madang.core import balance
 from madang.core.cluster import NodeInfo
-from madang.core.errors import ServiceMissing
+from madang.core.errors import ServerDraining, ServiceMissing
 
+MAX_NAMED = 32
+"""So many nodes are named at most where clients are sent elsewhere: an error travels in a header of 8 KiB."""
 _SERVICES = ("heartbeat", "lobby", "channel")
 
 
@@ -90,6 +92,10 @@ class Guide:
             return []
         known = self._nodes.known() if not self.turns_away else self.others()
         return balance.agents(known, self._own.node_id, self._dice)
+
+    def farewell(self) -> ServerDraining:
+        """What those are told who are sent elsewhere: they may come too late to ask where that is."""
+        return ServerDraining(retry_after=0, nodes=",".join(self.agents()[:MAX_NAMED]))
 
     def others(self) -> list[NodeInfo]:
         """The other nodes."""

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from madang.bus.base import Bus
-from madang.core.errors import ServerDraining
 from madang.services.guide import Guide
 from madang.services.streams import Streams
 
@@ -59,7 +58,7 @@ class Isolation:
         self._guide.is_isolated = isolated
         if isolated:
             _log.warning("neither the store nor the bus can be reached: clients are sent to other nodes")
-            await self._streams.send_away(ServerDraining(retry_after=0), SPREAD, self._is_over)
+            await self._streams.send_away(self._guide.farewell(), SPREAD, self._is_over)
         else:
             _log.warning("the store or the bus can be reached again: clients may come")
 

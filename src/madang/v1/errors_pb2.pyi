@@ -70,10 +70,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE. The sequence lies beyond the channel's head."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 22
     """UNAVAILABLE. The store could not write (a full disk, say). Nothing was stored; or, where the text says so, it is not
-    known whether it was. Try again later, with the same request_id.
+    known whether it was. Try again later; where there was a request_id, with the same one.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 23
-    """UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node."""
+    """UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node.
+    `nodes` of the metadata names Agents of others, `host:port`, with commas between them, where there are any.
+    """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 24
     """RESOURCE_EXHAUSTED. More is under way than the server takes; try again after google.rpc.RetryInfo."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 25
@@ -166,10 +168,12 @@ ERROR_REASON_POSITION_BEYOND_HEAD: ErrorReason.ValueType  # 21
 """OUT_OF_RANGE. The sequence lies beyond the channel's head."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 22
 """UNAVAILABLE. The store could not write (a full disk, say). Nothing was stored; or, where the text says so, it is not
-known whether it was. Try again later, with the same request_id.
+known whether it was. Try again later; where there was a request_id, with the same one.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 23
-"""UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node."""
+"""UNAVAILABLE. The server is shutting down; come back after the time in google.rpc.RetryInfo, or at once at another node.
+`nodes` of the metadata names Agents of others, `host:port`, with commas between them, where there are any.
+"""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 24
 """RESOURCE_EXHAUSTED. More is under way than the server takes; try again after google.rpc.RetryInfo."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
