@@ -1,4 +1,7 @@
-"""Nodes behind one balancer: all of them have its address, and a client whose node goes finds another one there."""
+"""Nodes behind one balancer: all of them have its address, and a client whose node goes finds another one there.
+
+It is HAProxy, with the compose file's configuration, where that is installed; otherwise a stand-in.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import time
 from contextlib import AsyncExitStack
 
 from client.conftest import texts
-from faults.process import eventually, free_port
-from ops.balancer import Backend, Balancer
+from faults.process import ServerProcess, eventually, free_port
+from ops.balancer import Backend
+from ops.haproxy import balancer
 
 import madang
 
@@ -20,22 +24,24 @@ PEOPLE = 4
 
 async def test_a_node_hands_over_behind_a_balancer(cluster: Cluster) -> None:
     """Who is told to go goes on at the other node at once, not when the first one has ended; each message once."""
+    nodes: list[ServerProcess] = []
     backends: list[Backend] = []
-    async with Balancer(backends) as balancer, AsyncExitStack() as stack:
-        shared = ["--advertise", f"127.0.0.1:{balancer.port}", "--handover", str(HANDOVER)]
-        nodes = []
-        for name in ("one", "other"):
-            metrics = f"127.0.0.1:{free_port()}"
-            nodes.append(cluster.node(*shared, "--metrics", metrics))
-            backends.append(Backend(name, nodes[-1].target, metrics))
+    for name in ("one", "other"):
+        metrics = f"127.0.0.1:{free_port()}"
+        nodes.append(cluster.node("--metrics", metrics, "--handover", str(HANDOVER)))
+        backends.append(Backend(name, nodes[-1].target, metrics))
+    async with balancer(backends) as before, AsyncExitStack() as stack:
+        target = f"127.0.0.1:{before.port}"
+        for node in nodes:
+            node.arguments += ["--advertise", target]
         await nodes[0].start()
-        await eventually(lambda: balancer.ready == {"one"}, "the first node is ready")
+        await eventually(lambda: before.ready == {"one"}, "the first node is ready")
         people = [
-            await stack.enter_async_context(madang.connect(f"127.0.0.1:{balancer.port}", handle=f"person-{number}"))
+            await stack.enter_async_context(madang.connect(target, handle=f"person-{number}"))
             for number in range(PEOPLE)
         ]
         await nodes[1].start()
-        await eventually(lambda: balancer.ready == {"one", "other"}, "the other node is ready")
+        await eventually(lambda: before.ready == {"one", "other"}, "the other node is ready")
         assert all(len(person.server.nodes) == 1 for person in people)
 
         longest, ended = 0.0, asyncio.Event()

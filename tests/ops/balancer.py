@@ -1,4 +1,7 @@
-"""Stands in for HAProxy where there is none: a TCP balancer that does what deploy/compose/haproxy.cfg asks for."""
+"""Stands in for HAProxy where there is none: a TCP balancer that does what deploy/compose/haproxy.cfg asks for.
+
+`haproxy.py` runs the real one, and chooses.
+"""
 
 from __future__ import annotations
 

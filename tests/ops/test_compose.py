@@ -1,7 +1,8 @@
 """The nodes of deploy/compose.yaml as processes, over a real PostgreSQL and a real NATS, behind a balancer.
 
-There is no container engine and no HAProxy here: a node runs with its environment from the file, with addresses of this
-machine in place of the services' names; `balancer.py` stands in for HAProxy.
+There is no container engine here: a node runs with its environment from the file, with addresses of this machine in
+place of the services' names. The balancer is HAProxy with its file where `haproxy` is installed, and a stand-in,
+`balancer.py`, where it is not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import madang as sdk
 
 from .balancer import Backend, Balancer, servers
 from .command import madang
+from .haproxy import CONFIG, HaProxy, balancer
 from .test_deploy import DEPLOY, OPERATIONS, compose, nodes
 from .test_metrics import Scrape, get
 
@@ -121,18 +123,19 @@ def nats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nats]:
 
 
 @asynccontextmanager
-async def cluster(postgres: Postgres, nats: Nats, directory: Path) -> AsyncIterator[tuple[list[NodeProcess], Balancer]]:
+async def cluster(
+    postgres: Postgres, nats: Nats, directory: Path
+) -> AsyncIterator[tuple[list[NodeProcess], HaProxy | Balancer]]:
     """All that the file says, started."""
     await execute(postgres.url("postgres"), "CREATE DATABASE madang")
     made = await madang("cert", "--out", directory / "certs", "--name", HOST, "--name", "127.0.0.1")
     assert made.code == 0, made.err
     ports = {name: (free_port(), free_port()) for name in nodes()}
     backends = [Backend(name, f"127.0.0.1:{ports[name][0]}", f"127.0.0.1:{ports[name][1]}") for name in ports]
-    assert sorted(servers(DEPLOY / "compose" / "haproxy.cfg")) == sorted(ports)
-    async with AsyncExitStack() as stack:
-        balancer = await stack.enter_async_context(Balancer(backends))
+    assert sorted(servers(CONFIG)) == sorted(ports)
+    async with balancer(backends) as before, AsyncExitStack() as stack:
         places = {
-            "MADANG_ADVERTISE": f"{HOST}:{balancer.port}",
+            "MADANG_ADVERTISE": f"{HOST}:{before.port}",
             "MADANG_HANDOVER": HANDOVER,
             "MADANG_LIMIT_MESSAGES": "100+100/s",  # one person says everything here
             "MADANG_TLS_CERT": str(directory / "certs" / "cert.pem"),
@@ -156,8 +159,8 @@ async def cluster(postgres: Postgres, nats: Nats, directory: Path) -> AsyncItera
             process.launch()
         for process in processes:
             await process.ready()
-        await eventually(lambda: len(balancer.ready) == len(processes), "the balancer knows them all")
-        yield processes, balancer
+        await eventually(lambda: len(before.ready) == len(processes), "the balancer knows them all")
+        yield processes, before
 
 
 class Chat:
@@ -188,8 +191,8 @@ class Chat:
 
 
 async def test_the_compose_file_is_a_cluster(postgres: Postgres, nats: Nats, tmp_path: Path) -> None:
-    async with cluster(postgres, nats, tmp_path) as (processes, balancer), AsyncExitStack() as people:
-        target = f"{HOST}:{balancer.port}"
+    async with cluster(postgres, nats, tmp_path) as (processes, before), AsyncExitStack() as people:
+        target = f"{HOST}:{before.port}"
         chat = Chat(target, tmp_path / "certs" / "cert.pem")
         owner = await people.enter_async_context(await _owner(chat, processes))
         code = (await owner.admin.create_invite(uses=9)).code
@@ -207,7 +210,7 @@ async def test_the_compose_file_is_a_cluster(postgres: Postgres, nats: Nats, tmp
 
         first, second, third = processes
         first.signal(signal.SIGTERM)
-        await eventually(lambda: first.name not in balancer.ready, "no new clients for the one that goes")
+        await eventually(lambda: first.name not in before.ready, "no new clients for the one that goes")
         await chat.say(owner, 20)
         assert await first.ended() == 0
         await eventually(chat.everyone_has_all, "nobody misses anything, or has it twice")

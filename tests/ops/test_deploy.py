@@ -26,6 +26,7 @@ from madang.node.settings import DEFAULT_PORT, Settings
 from madang.node.table import SETTINGS
 
 from .command import parse, run
+from .haproxy import CONFIG, program
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -181,7 +182,7 @@ def test_the_image_has_what_its_settings_may_ask_for() -> None:
 
 def test_the_balancer_asks_anew_where_the_nodes_are() -> None:
     """A container that was made anew has another address; HAProxy alone asks once, at its start."""
-    config = (DEPLOY / "compose" / "haproxy.cfg").read_text()
+    config = CONFIG.read_text()
     assert re.search(r"^resolvers docker\n    nameserver \w+ 127\.0\.0\.11:53$", config, re.MULTILINE)
     (default,) = re.findall(r"^    default-server (.*)$", config, re.MULTILINE)
     assert "resolvers docker" in default
@@ -205,7 +206,7 @@ def test_every_file_that_compose_mounts_is_there() -> None:
 
 
 def test_the_balancer_knows_every_node() -> None:
-    config = (DEPLOY / "compose" / "haproxy.cfg").read_text()
+    config = CONFIG.read_text()
     servers = re.findall(r"^\s*server (\S+) (\S+):(\d+)$", config, re.MULTILINE)
     assert sorted(name for name, _, _ in servers) == sorted(nodes())
     for name, host, port in servers:
@@ -216,9 +217,9 @@ def test_the_balancer_knows_every_node() -> None:
     assert idle > Settings().keepalive + Settings().keepalive_timeout
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy here")
+@pytest.mark.skipif(program() is None, reason="no haproxy here")
 def test_the_balancer_understands_its_file() -> None:
-    subprocess.run(["haproxy", "-c", "-f", str(DEPLOY / "compose" / "haproxy.cfg")], check=True)
+    subprocess.run([str(program()), "-c", "-f", str(CONFIG)], check=True)
 
 
 def test_the_image_holds_what_is_built() -> None:
