@@ -217,6 +217,12 @@ def test_the_balancer_knows_every_node() -> None:
     assert idle > Settings().keepalive + Settings().keepalive_timeout
 
 
+def test_the_balancer_may_open_what_its_connections_need() -> None:
+    """HAProxy refuses to start with less: "Cannot raise FD limit"."""
+    most = int(re.search(r"^    maxconn (\d+)$", CONFIG.read_text(), re.MULTILINE)[1])  # type: ignore[index]
+    assert compose()["services"]["balancer"]["ulimits"]["nofile"] > 2 * most + 1000
+
+
 @pytest.mark.skipif(program() is None, reason="no haproxy here")
 def test_the_balancer_understands_its_file() -> None:
     subprocess.run([str(program()), "-c", "-f", str(CONFIG)], check=True)
