@@ -10,6 +10,7 @@ import pytest
 
 import madang
 from madang.client import wires
+from madang.client.errors import was_silent
 
 from .conftest import PATIENCE, Restartable, texts, upto
 
@@ -72,6 +73,18 @@ async def test_keepalive_notices_and_everything_goes_on(server: Restartable, mon
             await _cut_and_mend(wire, mina, joon)
 
 
+async def test_a_server_that_is_gone_is_not_silent(server: Restartable) -> None:
+    async with madang.connect(server.target) as mina:
+        await server.stop()
+        lost: list[madang.MadangError] = []
+        while not (lost and isinstance(lost[-1], madang.ServerUnreachable)):
+            event = (await upto(mina, madang.Disconnected))[-1]
+            assert isinstance(event, madang.Disconnected)
+            lost.append(event.error)
+        assert not any(map(was_silent, lost)), lost
+        await server.start()
+
+
 async def _cut_and_mend(wire: Wire, mina: madang.Client, joon: madang.Client) -> None:
     await mina.send("lobby", "one")
     wire.cut()
@@ -79,6 +92,7 @@ async def _cut_and_mend(wire: Wire, mina: madang.Client, joon: madang.Client) ->
     lost = (await upto(mina, madang.Disconnected))[-1]
     assert isinstance(lost, madang.Disconnected)
     assert isinstance(lost.error, madang.ServerUnreachable)
+    assert was_silent(lost.error)
     assert not mina.online
     await joon.send("lobby", "meanwhile")
     wire.mend()

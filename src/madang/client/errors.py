@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 
@@ -13,6 +14,8 @@ from madang.core.errors import Fact, MadangError
 
 _DOMAIN = "madang"
 _DETAILS_KEY = "grpc-status-details-bin"
+_SILENCE = re.compile(r"time ?out|timed out|in time", re.IGNORECASE)
+"""What is in gRPC's words, and in ours, for a connection over which nothing came: 'keepalive watchdog timeout', say."""
 _NUMBERS = frozenset(
     {
         *("channel_id", "head", "index", "invite_id", "limit", "report_id", "sequence", "session_id", "until"),
@@ -64,6 +67,13 @@ def is_passing(error: MadangError) -> bool:
     """Whether the same call may succeed later, just so."""
     passing = isinstance(error, errors.Unavailable | errors.ResourceExhausted)
     return passing and not isinstance(error, errors.LimitReached)
+
+
+def was_silent(error: MadangError | None) -> bool:
+    """Whether nothing came back in time: the server may be gone, or only be slow. Who is refused, or whose connection
+    the other side closes, knows better.
+    """
+    return isinstance(error, errors.ServerUnreachable) and bool(_SILENCE.search(str(error.facts.get("problem", ""))))
 
 
 def _from_transport(code: grpc.StatusCode, problem: str, target: str) -> MadangError:

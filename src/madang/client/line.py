@@ -92,6 +92,6 @@ async def next_try(transport: Transport, visit: int, error: MadangError, backoff
         await asyncio.sleep(random.uniform(0, SPREAD))  # all who were there may come now
     elif error.nodes:
         transport.told(error.nodes)
-    if not await transport.elsewhere(visit):
+    if not await transport.elsewhere(visit, error):
         return delay
     return 0.0 if first else max(0.0, delay - (error.retry_after or 0.0))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
-from madang.client.errors import ClientClosed, from_rpc
+from madang.client.errors import ClientClosed, from_rpc, was_silent
 from madang.client.nodes import Nodes
 from madang.client.tls import Secure
 from madang.client.wires import Wire, Wires
-from madang.core.errors import ServerUnreachable
+from madang.core.errors import MadangError, ServerUnreachable
 from madang.core.models import Registration
 from madang.v1 import (
     agent_service_pb2,
@@ -124,8 +124,8 @@ class Transport:
         self.server = replace(self.server, nodes=tuple(nodes))
         self._nodes.told(self.server.nodes)
 
-    async def elsewhere(self, visit: int) -> bool:
-        """A call of this visit has found its node gone, or about to go: move to one that answers.
+    async def elsewhere(self, visit: int, because: MadangError | None = None) -> bool:
+        """A call of this visit has found its node gone, or about to go: move to one that answers. `because`: its error.
 
         Says whether the client is somewhere else now. Where there is no other, everything is as it was.
         """
@@ -135,25 +135,27 @@ class Transport:
             apart = [each for each in (self._at.heartbeat, self._at.lobby, self._at.channel) if each]
             # Where services have addresses of their own the Agent may be well, and know of better ones.
             tried = set() if apart else {self.target}
-            if await self._try_all(tried, apart):
+            silent = was_silent(because)
+            if await self._try_all(tried, apart, silent):
                 return True
             # Behind a balancer all nodes have one address: a new connection may lead to another of them. And one that
             # is about to go may say where the others are.
-            renewed = self._is_cluster and await self._try(self.target, [*apart, self.target], renew=True)
-            return renewed or await self._try_all(tried, apart)
+            avoid = [*apart, self.target]
+            renewed = self._is_cluster and await self._try(self.target, avoid, renew=True, silent=silent)
+            return renewed or await self._try_all(tried, apart, silent)
 
-    async def _try_all(self, tried: set[str], apart: list[str]) -> bool:
+    async def _try_all(self, tried: set[str], apart: list[str], silent: bool) -> bool:
         """Try this place and all others, one after the other, but for those that were; says whether one was good."""
         while left := [each for each in (self.target, *self._nodes.others(self.target)) if each not in tried]:
             tried.add(left[0])
-            if await self._try(left[0], [*apart, self.target]):
+            if await self._try(left[0], [*apart, self.target], silent=silent):
                 return True
         return False
 
-    async def _try(self, target: str, avoid: Iterable[str], *, renew: bool = False) -> bool:
+    async def _try(self, target: str, avoid: Iterable[str], *, renew: bool = False, silent: bool = False) -> bool:
         """Move to a node, if it answers, belongs to the same server and is not about to go; says whether it did.
 
-        `renew`: a new connection to this same place will do. Otherwise it has to be another place.
+        `renew`: a new connection to this same place will do. Otherwise it has to be another place. `silent`: see Wires.
         """
         self._check_open()
         request = GetServerRequest(avoid=[each for each in avoid if each != target][:MAX_AVOID])
@@ -175,7 +177,7 @@ class Transport:
                 await wire.close()
         if not is_good:
             return False
-        self._wires.put((target, True), wire)
+        self._wires.put((target, True), wire, silent=silent)
         self.visit += 1
         await self._take(target, answer, renewed=True)
         return True
@@ -208,8 +210,8 @@ class Transport:
         visit, stubs = self.visit, self._stubs()
         try:
             return await self._once(method, request, timeout)
-        except ServerUnreachable:
-            if not self.are_several or not await self.elsewhere(visit):
+        except ServerUnreachable as error:
+            if not self.are_several or not await self.elsewhere(visit, error):
                 raise
             if not type(request).__name__.startswith(_SAFE):
                 raise

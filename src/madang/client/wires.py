@@ -38,8 +38,8 @@ _HASTY = {
 }
 
 _FLAPPING = 60.0
-"""Moves that follow each other within so many seconds are perhaps not the nodes' fault: whoever is merely slow, because
-everybody has just come, must not be left for being slow."""
+"""Silences that follow each other within so many seconds are perhaps not the nodes' fault: whoever is merely slow,
+because everybody has just come, must not be left for being slow."""
 _MOST_PATIENCE = 6
 """How many times as long as the first time a hasty connection is given at most."""
 
@@ -71,9 +71,13 @@ class Wires:
         """
         return self._new(*wire)
 
-    def put(self, wire: Wire, channel: grpc.aio.Channel) -> None:
-        """This is the channel to the address from now on. Calls on the one before may go on until the next `use`."""
-        self._moves.append(self._clock())
+    def put(self, wire: Wire, channel: grpc.aio.Channel, *, silent: bool = False) -> None:
+        """This is the channel to the address from now on. Calls on the one before may go on until the next `use`.
+
+        `silent`: the one before was given up because nothing came back in time.
+        """
+        if silent:
+            self._moves.append(self._clock())
         if wire in self._open:
             self._replaced.append(self._open[wire])
         self._open[wire] = channel
@@ -101,7 +105,7 @@ class Wires:
         return grpc.aio.secure_channel(address, self._secure.credentials, options=(*options, *self._secure.options))
 
     def _haste(self) -> dict[str, int]:
-        """The options of a hasty connection: twice as patient with each move of late."""
+        """The options of a hasty connection: twice as patient with each one that was given up for silence of late."""
         since = self._clock() - _FLAPPING
         patience = min(2 ** sum(when > since for when in self._moves), _MOST_PATIENCE)
         return {name: value * patience for name, value in _HASTY.items()}
