@@ -83,6 +83,15 @@ async def test_a_user_that_never_begins_a_heartbeat_is_taken_out(net: Network) -
         assert reply.status == pb.CommandReply.FAILURE
 
 
+async def test_who_is_about_to_be_taken_out_is_as_unknown_as_who_was(net: Network) -> None:
+    async with Server(classic=True, classic_times=Times(tidy=3600)) as server:
+        user = await net.login(server.target)
+        assert server._node._classic is not None
+        server._node._classic._roster.end(user.index)
+        reply = await user.lobby.TryCommand(pb.CommandRequest(index=user.index))
+        assert reply.status == pb.CommandReply.FAILURE
+
+
 async def test_a_clock_that_is_set_back_keeps_nobody(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     behind = 0
     monkeypatch.setattr("madang.node.node.now", lambda: time.time_ns() // 1000 - behind)

@@ -83,7 +83,8 @@ class ClassicLobby(LobbyServicer):
         try:
             guest = await self._caller(request.index, context)
         except ForeignIndex:
-            if request.index in self._roster:
+            found = self._roster.find(request.index)
+            if found is not None and not found.ended:  # one that has ended is about to be unknown
                 raise
             return failure()
         self._roster.act(guest, self._clock())
