@@ -206,7 +206,7 @@ async def test_the_compose_file_is_a_cluster(postgres: Postgres, nats: Nats, tmp
         people.push_async_callback(_end, reading)
         await chat.say(owner, 5)
         await eventually(chat.everyone_has_all, "everyone has everything")
-        await _every_node_has_its_share(processes)
+        await _every_node_has_some(processes)
 
         first, second, third = processes
         first.signal(signal.SIGTERM)
@@ -234,13 +234,13 @@ async def _owner(chat: Chat, processes: list[NodeProcess]) -> sdk.Client:
     return await sdk.register(chat.target, "owner", "nine lives of a cat", invite=code, tls=chat.tls)
 
 
-async def _every_node_has_its_share(processes: list[NodeProcess]) -> None:
+async def _every_node_has_some(processes: list[NodeProcess]) -> None:
     for process in processes:
         found = await process.scrape()
         assert found.value("madang_nodes_known") == 3
         assert found.value("madang_bus_connected") == 1
         assert found.value("madang_draining") == 0
-        assert found.value("madang_connections") >= 2, f"{process.name} has its share of the people"
+        assert found.value("madang_connections") >= 1, f"{process.name} has some of the people"
         assert found.value("madang_database_connections") >= 1
         assert found.value("madang_users_here") == 7
         assert found.value("madang_calls_total", code="INTERNAL") == 0
