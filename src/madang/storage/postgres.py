@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from madang.storage import pooler
 from madang.storage.database import Failures, Readings
 from madang.storage.errors import is_of_a_value, not_storable, unavailable
 
@@ -59,11 +60,6 @@ whatever is set for the server meanwhile."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Not READ WRITE: an operator may have set default_transaction_read_only, and means it."""
 _CACHED_STATEMENTS = 400
-_BACKEND = "SELECT pg_backend_pid()"
-_NOT_MINE = frozenset({"26000", "42P05"})
-"""A prepared statement that is not there, or is there already: it was prepared over another connection."""
-LOOKS = 5
-"""How often it is looked whether connections change hands: others may take one in between."""
 
 _AGAIN = frozenset({"40001", "40P01", "0A000"})
 """Serialization failure, deadlock, and a plan that another node's migration made void."""
@@ -188,20 +184,14 @@ class PostgresDatabase:
             await self._link_to_write()
 
     async def changes_hands(self) -> bool:
-        """Whether something between gives each transaction another connection to the server, as PgBouncer does in
-        transaction mode. Raises Unconnected.
-
-        While one connection is in a transaction, another one's transactions must run where they ran before; who hands
-        connections out gives the first one what the other had just given back.
-        """
+        """See pooler. Raises Unconnected."""
         async with self._writing:
             link, holding = await self._link_to_write(), await self._open()
             found = True
             try:
-                found = await _do_change_hands(link.raw, holding.raw)
+                found = await pooler.changes_hands(link.raw, holding.raw)
             except _DATABASE_ERRORS as error:
-                if _state(error) not in _NOT_MINE:
-                    raise Unconnected(_detail(error), _state(error)) from error
+                raise Unconnected(_detail(error), _state(error)) from error
             finally:
                 if found:
                     await holding.drop()
@@ -350,18 +340,6 @@ class PostgresDatabase:
                 "their codes, %40 for @ and %2F for /"
             )
             raise Unconnected(problem, _VALUE) from None
-
-
-async def _do_change_hands(link: Any, holding: Any) -> bool:
-    for _ in range(LOOKS):
-        before = await link.fetchval(_BACKEND)
-        await holding.execute("BEGIN")
-        held = await holding.fetchval(_BACKEND)
-        after = await link.fetchval(_BACKEND)
-        await holding.execute("ROLLBACK")
-        if held == before or after != before:
-            return True
-    return False
 
 
 def place_of(url: str) -> str:
