@@ -30,10 +30,7 @@ async def test_a_process_that_has_lost_nats_alone_keeps_its_classic_users(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others hear nothing of their lives, but the database does. When that ends, they are taken out."""
-    monkeypatch.setattr("madang.bus.nodes.Times", lambda: QUICK)
-    monkeypatch.setattr("madang.services.together.LEAVE_GRACE", 300_000)
-    times = Times(first_beat=1.0, grace=0.5, prove=0.1, unseen=1.5, tidy=0.05)
-    kind: dict[str, Any] = {"classic": True, "classic_times": times, "guests": True}
+    kind = _classic(monkeypatch, unseen=1.5)
     async with (
         Proxy(cluster.bus.removeprefix("nats://")) as link,
         network() as net,
@@ -63,10 +60,7 @@ async def test_a_database_that_was_away_for_all_takes_out_no_classic_user(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody could write down meanwhile whose heart beats: the first look after it finds what the last one found."""
-    monkeypatch.setattr("madang.bus.nodes.Times", lambda: QUICK)
-    monkeypatch.setattr("madang.services.together.LEAVE_GRACE", 300_000)
-    times = Times(first_beat=1.0, grace=0.5, prove=0.1, unseen=1.0, tidy=0.05)
-    kind: dict[str, Any] = {"classic": True, "classic_times": times, "guests": True}
+    kind = _classic(monkeypatch, unseen=1.0)
     async with (
         linked(cluster, classic_ports=free_ports(4), **kind) as (lonely, lonely_links),
         linked(cluster, classic_ports=free_ports(4), **kind) as (other, links),
@@ -88,6 +82,14 @@ async def test_a_database_that_was_away_for_all_takes_out_no_classic_user(
         await lonely_links.database.listen()
         await eventually(lambda: _is_used_since(other, user.index, seen), "it was written down that it lives")
         await elsewhere.say("still here")
+
+
+def _classic(monkeypatch: pytest.MonkeyPatch, unseen: float) -> dict[str, Any]:
+    """The settings of a process with classic users that notices soon who is gone. `unseen`: seconds, see Times."""
+    monkeypatch.setattr("madang.bus.nodes.Times", lambda: QUICK)
+    monkeypatch.setattr("madang.services.together.LEAVE_GRACE", 300_000)
+    times = Times(first_beat=1.0, grace=0.5, prove=0.1, unseen=unseen, tidy=0.05)
+    return {"classic": True, "classic_times": times, "guests": True}
 
 
 async def _cannot_say(server: madang.Server, index: int) -> bool:
